@@ -1,0 +1,96 @@
+// Package layout says where everything of one engine is kept: what survives
+// a reboot under State, what does not under Run. No other package spells a
+// path of the engine root.
+package layout
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// RootVariable moves the whole engine: State becomes its lib and Run its run
+// folder, so that several engines live side by side.
+const RootVariable = "COMPOSE_ENGINE_ROOT"
+
+// Default roots.
+// Source: Filesystem Hierarchy Standard 3.0, /var/lib and /run.
+const (
+	defaultState = "/var/lib/compose"
+	defaultRun   = "/run/compose"
+)
+
+// Root is the two folders of an engine.
+type Root struct {
+	State string // kept over a reboot
+	Run   string // gone with a reboot
+}
+
+// FromEnvironment returns the root that RootVariable names, or the default.
+// A relative path is an error: it would name another engine in each folder.
+func FromEnvironment() (Root, error) {
+	dir := os.Getenv(RootVariable)
+	if dir == "" {
+		return Root{State: defaultState, Run: defaultRun}, nil
+	}
+	if !filepath.IsAbs(dir) {
+		return Root{}, fmt.Errorf("%s: %q is not an absolute path", RootVariable, dir)
+	}
+	dir = filepath.Clean(dir)
+	return Root{State: filepath.Join(dir, "lib"), Run: filepath.Join(dir, "run")}, nil
+}
+
+// Tag is a short name of the engine, "" for the default root: it keeps apart
+// what several engines make in the one kernel (nftables tables, cgroups).
+func (r Root) Tag() string {
+	if r.State == defaultState {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(r.State))
+	return hex.EncodeToString(sum[:4])
+}
+
+// Containerd and buildkitd.
+func (r Root) ContainerdRoot() string   { return filepath.Join(r.State, "containerd") }
+func (r Root) ContainerdState() string  { return filepath.Join(r.Run, "containerd") }
+func (r Root) ContainerdSocket() string { return filepath.Join(r.Run, "containerd.sock") }
+func (r Root) ContainerdConfig() string { return filepath.Join(r.Run, "containerd.toml") }
+func (r Root) BuildkitRoot() string     { return filepath.Join(r.State, "buildkit") }
+func (r Root) BuildkitSocket() string   { return filepath.Join(r.Run, "buildkitd.sock") }
+
+// AgentSocket is where the agent answers commands.
+func (r Root) AgentSocket() string { return filepath.Join(r.Run, "agent.sock") }
+
+// Pid names the file with the process id of a daemon: "containerd",
+// "buildkitd", "logger" or "agent". DaemonLog names its log.
+func (r Root) Pid(daemon string) string       { return filepath.Join(r.Run, daemon+".pid") }
+func (r Root) DaemonLog(daemon string) string { return filepath.Join(r.State, "log", daemon+".log") }
+
+// Lock names the lock file of a thing: "project-shop", "network-shop_default".
+func (r Root) Lock(thing string) string { return filepath.Join(r.Run, "locks", thing+".lock") }
+
+// Networks and Volumes hold a record for each network and a folder for each volume.
+func (r Root) Networks() string { return filepath.Join(r.State, "networks") }
+func (r Root) Volumes() string  { return filepath.Join(r.State, "volumes") }
+
+// Container holds a container's hosts, hostname and resolv.conf and its log.
+func (r Root) Container(id string) string    { return filepath.Join(r.State, "containers", id) }
+func (r Root) ContainerLog(id string) string { return filepath.Join(r.Container(id), "log") }
+
+// Files holds the secrets and configs of a container: the copies kept over a
+// reboot, and those it sees, on a tmpfs.
+func (r Root) KeptFiles(id string) string { return filepath.Join(r.State, "files", id) }
+func (r Root) RunFiles() string           { return filepath.Join(r.Run, "files") }
+func (r Root) Files(id string) string     { return filepath.Join(r.RunFiles(), id) }
+
+// Netns is where a container's network namespace is bound.
+func (r Root) Netns(id string) string { return filepath.Join(r.Run, "netns", id) }
+
+// Streams holds the pipes between a container's shim and the logger.
+func (r Root) StreamsDir() string       { return filepath.Join(r.Run, "streams") }
+func (r Root) Streams(id string) string { return filepath.Join(r.StreamsDir(), id) }
+
+// HealthLog holds the last outputs of a container's health probes.
+func (r Root) HealthLog(id string) string { return filepath.Join(r.Run, "health", id+".json") }
