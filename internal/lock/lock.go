@@ -1,0 +1,102 @@
+// Package lock makes commands take turns: one writer a project, one start of
+// a daemon. A lock ends with its process, however that ends.
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// retry is how often a taken lock is tried again. flock(2) cannot be given up
+// on when a context ends, so it is polled.
+const retry = 25 * time.Millisecond
+
+// Lock is a lock held.
+type Lock struct{ file *os.File }
+
+// Holder is the process that has a lock, as far as it has said so.
+type Holder struct {
+	PID     string
+	Command string
+}
+
+func (h Holder) String() string {
+	if h.PID == "" {
+		return "another process"
+	}
+	return fmt.Sprintf("process %s (%s)", h.PID, h.Command)
+}
+
+// Take takes the lock of the file at path, which it makes if need be, and
+// writes pid and command into it for those who wait. When another process has
+// the lock, waiting is called once with that process, and Take waits until it
+// is free or ctx ends.
+func Take(ctx context.Context, path, command string, waiting func(Holder)) (_ *Lock, retErr error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make lock folder: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	defer func() {
+		if retErr != nil {
+			f.Close()
+		}
+	}()
+	if err := wait(ctx, f, waiting); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if err := sign(f, command); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return &Lock{file: f}, nil
+}
+
+// Release gives the lock back. The file stays: removing it would let two
+// processes each hold the lock of a file of that name.
+func (l *Lock) Release() {
+	_ = l.file.Truncate(0)
+	_ = l.file.Close()
+}
+
+func wait(ctx context.Context, f *os.File, waiting func(Holder)) error {
+	told := false
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		if !told && waiting != nil {
+			waiting(holder(f))
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(retry):
+		}
+	}
+}
+
+func sign(f *os.File, command string) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt(fmt.Appendf(nil, "%d %s\n", os.Getpid(), command), 0)
+	return err
+}
+
+func holder(f *os.File) Holder {
+	b := make([]byte, 4096)
+	n, _ := f.ReadAt(b, 0)
+	pid, command, _ := strings.Cut(strings.TrimSpace(string(b[:n])), " ")
+	return Holder{PID: pid, Command: command}
+}
