@@ -1,0 +1,17 @@
+package logfile
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// Drained reports whether all that a container wrote is in its log: the
+// logger has seen the end of every stream in the streams folder dir, or the
+// folder is gone.
+func Drained(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, DrainedFile)); err == nil {
+		return true
+	}
+	_, err := os.Stat(dir)
+	return os.IsNotExist(err)
+}
