@@ -30,6 +30,7 @@ const (
 	LabelStartedAt    = "compose.started-at"    // RFC 3339 with nanoseconds
 	LabelFinishedAt   = "compose.finished-at"   // RFC 3339 with nanoseconds
 	LabelOOMKilled    = "compose.oom-killed"    // "true" when the last run ended so
+	LabelRestarting   = "compose.restarting"    // "true" while the restart policy waits to start it again
 	LabelRestartCount = "compose.restart-count" // decimal, restarts by policy since the last start by hand
 	LabelStopped      = "compose.stopped"       // "true" from a stop by hand until the next start by hand
 	LabelAnonymous    = "compose.anonymous"     // "true" on a volume without a name in the file

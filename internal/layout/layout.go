@@ -92,5 +92,19 @@ func (r Root) Netns(id string) string { return filepath.Join(r.Run, "netns", id)
 func (r Root) StreamsDir() string       { return filepath.Join(r.Run, "streams") }
 func (r Root) Streams(id string) string { return filepath.Join(r.StreamsDir(), id) }
 
+// Runc is where runc keeps the state of running containers.
+func (r Root) Runc() string { return filepath.Join(r.Run, "runc") }
+
+// ExecDir holds the pipes of processes that were started in a running container.
+func (r Root) ExecDir() string { return filepath.Join(r.Run, "exec") }
+
+// SharedMemory is where the /dev/shm of another container is bound on its way
+// into the container id, which shares its IPC namespace.
+func (r Root) SharedMemory(id string) string { return filepath.Join(r.Run, "shm", id) }
+
+// RegistryHosts holds a folder with a hosts.toml for each registry that is
+// reached by mirrors or certificates of its own.
+func (r Root) RegistryHosts() string { return filepath.Join(r.State, "hosts") }
+
 // HealthLog holds the last outputs of a container's health probes.
 func (r Root) HealthLog(id string) string { return filepath.Join(r.Run, "health", id+".json") }
