@@ -95,6 +95,9 @@ func missingBinaries(dir string) []string {
 	return missing
 }
 
+// binary is the path of one of the engine's programs.
+func (b *Bundle) binary(name string) string { return filepath.Join(b.Dir, name) }
+
 func executable(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0

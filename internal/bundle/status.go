@@ -1,19 +1,46 @@
 package bundle
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+)
 
 // DaemonStatus is what can be said of one daemon.
 type DaemonStatus struct {
 	Name    string // "containerd" or "buildkitd"
 	Running bool
 	PID     int    // 0 when not running, or when not ours
-	Version string // "" when not running
+	Version string // "" when it does not answer
 	Socket  string // path
 }
 
 // Status reports on containerd and buildkitd, in this order, and starts neither.
-func (b *Bundle) Status(ctx context.Context) []DaemonStatus { return nil }
+func (b *Bundle) Status(ctx context.Context) []DaemonStatus {
+	if b.Address == "" {
+		d := b.containerd()
+		return []DaemonStatus{d.status(ctx), b.buildkit(d.socket).status(ctx)}
+	}
+	existing := DaemonStatus{Name: "containerd", Socket: b.Address}
+	if version, err := containerdVersion(ctx, b.Address); err == nil {
+		existing.Running, existing.Version = true, version
+	}
+	return []DaemonStatus{existing, b.buildkit(b.Address).status(ctx)}
+}
 
-// Stop ends buildkitd, then containerd, where they are ours and run. Whoever
-// calls it has made sure that no container runs.
-func (b *Bundle) Stop(ctx context.Context) error { return nil }
+// Stop ends buildkitd, then containerd where it is ours. Whoever calls it has
+// made sure that no container runs.
+func (b *Bundle) Stop(ctx context.Context) error {
+	containerd := b.containerd()
+	if b.Address != "" {
+		return b.buildkit(b.Address).stop(ctx)
+	}
+	if err := b.buildkit(containerd.socket).stop(ctx); err != nil {
+		return err
+	}
+	err := containerd.stop(ctx)
+	if err := errors.Join(err, removeIfThere(containerd.socket+ttrpcSuffix)); err != nil {
+		return fmt.Errorf("stop engine: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/compose-first/compose/internal/layout"
+)
+
+// startLimit is how long a daemon may take until it answers. On two cores with
+// a cold page cache containerd took 0.2 s and buildkitd 0.7 s; the rest is for
+// machines under load.
+const startLimit = 60 * time.Second
+
+// stopGrace is how long a daemon may take to end before it is killed.
+const stopGrace = 15 * time.Second
+
+// daemon is a program that runs in the background, and where it keeps what.
+type daemon struct {
+	name    string // "containerd"
+	root    layout.Root
+	args    []string // the program's path first
+	env     []string
+	socket  string // path
+	prepare func() error
+	version func(ctx context.Context) (string, error) // asks the daemon over its socket
+}
+
+// ensure returns once the daemon answers, and starts it when it does not run.
+// Of several that ask at once, one starts it and the others wait.
+func (d daemon) ensure(ctx context.Context) error {
+	if d.listens() {
+		return nil
+	}
+	unlock, err := lock(ctx, d.root.Lock(d.name))
+	if err != nil {
+		return fmt.Errorf("start %s: %w", d.name, err)
+	}
+	defer unlock()
+	if d.listens() {
+		return nil
+	}
+	if p, ok := d.process(); ok {
+		// Whoever started it was killed meanwhile: it needs no second one.
+		if err := d.await(ctx, func() bool { return !p.alive() }); err == nil {
+			return nil
+		} else if p.alive() {
+			return fmt.Errorf("%s runs as process %d but does not answer at %s: %w", d.name, p.pid, d.socket, err)
+		}
+	}
+	if err := d.start(ctx); err != nil {
+		return fmt.Errorf("start %s: %w", d.name, err)
+	}
+	return nil
+}
+
+// listens tells whether something accepts connections on the daemon's socket.
+// Both daemons open it last, when all else is ready.
+func (d daemon) listens() bool {
+	conn, err := net.Dial("unix", d.socket)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// process finds the daemon if it runs.
+func (d daemon) process() (process, bool) {
+	if p, ok := readPidFile(d.root.Pid(d.name)); ok {
+		return p, true
+	}
+	return processWithArgs(d.args)
+}
+
+// start runs the daemon in a session of its own, with its output in its log,
+// and returns once it answers. A daemon that does not is ended again.
+func (d daemon) start(ctx context.Context) (retErr error) {
+	if err := d.prepareFiles(); err != nil {
+		return err
+	}
+	log, begin, err := openLog(d.root.DaemonLog(d.name))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	slog.DebugContext(ctx, "start daemon", "name", d.name, "args", d.args, "log", log.Name())
+
+	cmd := exec.Command(d.args[0], d.args[1:]...) // no context: it outlives the command
+	cmd.Dir = "/"
+	cmd.Env = d.env
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	exited := make(chan error, 1)
+	p, ok := processOf(cmd.Process.Pid) // before Wait can free the pid
+	go func() { exited <- cmd.Wait() }()
+	defer func() {
+		if retErr != nil && ok {
+			retErr = errors.Join(retErr, p.end(context.WithoutCancel(ctx), stopGrace))
+		}
+	}()
+	if ok {
+		if err := writePidFile(d.root.Pid(d.name), p); err != nil {
+			return err
+		}
+	}
+	var ended error
+	err = d.await(ctx, func() bool {
+		select {
+		case ended = <-exited:
+			return true
+		default:
+			return false
+		}
+	})
+	if errors.Is(err, errEnded) {
+		return fmt.Errorf("it ended at once: %w%s", ended, lastWords(log.Name(), begin))
+	}
+	if err != nil {
+		return fmt.Errorf("%w%s", err, lastWords(log.Name(), begin))
+	}
+	return nil
+}
+
+// maxSocketPath is how long the path of a socket can be, bytes.
+// Source: unix(7), sun_path of 108 bytes, the ending zero included.
+const maxSocketPath = 107
+
+// prepareFiles makes the folders that the daemon needs, and takes away a socket
+// that a killed daemon left.
+func (d daemon) prepareFiles() error {
+	if longest := d.socket + ttrpcSuffix; len(longest) > maxSocketPath {
+		return fmt.Errorf("socket path %s is %d bytes long, %d at most are allowed: choose a shorter %s",
+			longest, len(longest), maxSocketPath, layout.RootVariable)
+	}
+	// 0711: a container with user namespaces passes through, nobody else lists.
+	for _, dir := range []string{d.root.State, d.root.Run} {
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return err
+		}
+	}
+	if err := removeIfThere(d.socket); err != nil {
+		return err
+	}
+	return d.prepare()
+}
+
+var (
+	errEnded = errors.New("ended")
+	errSlow  = fmt.Errorf("no answer within %s", startLimit)
+)
+
+// await polls until the daemon answers on its socket. It returns errEnded when
+// ended reports so, errSlow after startLimit, or the error of ctx.
+func (d daemon) await(ctx context.Context, ended func() bool) error {
+	limited, cancel := context.WithTimeoutCause(ctx, startLimit, errSlow)
+	defer cancel()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if d.listens() {
+			if _, err := d.version(limited); err == nil {
+				return nil
+			}
+		}
+		if ended() {
+			return errEnded
+		}
+		select {
+		case <-limited.Done():
+			return context.Cause(limited)
+		case <-tick.C:
+		}
+	}
+}
+
+// stop ends the daemon if it runs, and removes its socket and pid file.
+func (d daemon) stop(ctx context.Context) error {
+	unlock, err := lock(ctx, d.root.Lock(d.name))
+	if err != nil {
+		return fmt.Errorf("stop %s: %w", d.name, err)
+	}
+	defer unlock()
+	if p, ok := d.process(); ok {
+		if err := p.end(ctx, stopGrace); err != nil {
+			return fmt.Errorf("stop %s: %w", d.name, err)
+		}
+	}
+	if err := errors.Join(removeIfThere(d.socket), removeIfThere(d.root.Pid(d.name))); err != nil {
+		return fmt.Errorf("stop %s: %w", d.name, err)
+	}
+	return nil
+}
+
+// status tells what can be told without starting anything.
+func (d daemon) status(ctx context.Context) DaemonStatus {
+	s := DaemonStatus{Name: d.name, Socket: d.socket}
+	if p, ok := d.process(); ok {
+		s.PID, s.Running = p.pid, true
+	}
+	if d.listens() {
+		if version, err := d.version(ctx); err == nil {
+			s.Version, s.Running = version, true
+		}
+	}
+	return s
+}
+
+// maxLog is the size at which a daemon's log is put aside, bytes; one older log is kept.
+const maxLog = 8 << 20
+
+// openLog opens a log for appending and returns where this run's lines begin.
+func openLog(path string) (file *os.File, begin int64, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, 0, err
+	}
+	if info, err := os.Stat(path); err == nil && info.Size() > maxLog {
+		if err := os.Rename(path, path+".1"); err != nil {
+			return nil, 0, err
+		}
+	}
+	file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, 0, err
+	}
+	return file, info.Size(), nil
+}
+
+// lastWords returns the last lines that a daemon wrote since begin, to be put
+// behind an error.
+func lastWords(path string, begin int64) string {
+	content, err := os.ReadFile(path)
+	if err != nil || int64(len(content)) <= begin {
+		return " (log: " + path + ")"
+	}
+	lines := bytes.Split(bytes.TrimSpace(content[begin:]), []byte("\n"))
+	const shown = 3
+	lines = lines[max(0, len(lines)-shown):]
+	return fmt.Sprintf(" (log: %s)\n\t%s", path, bytes.Join(lines, []byte("\n\t")))
+}
+
+// environment is what the daemons get of ours: the way to their helpers, to
+// registries, and figures for Go's garbage collector. The rest is left out, so
+// that a daemon is the same whoever started it.
+func environment(dir string, gogc int) []string {
+	env := []string{
+		"PATH=" + dir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		fmt.Sprintf("GOGC=%d", gogc),
+	}
+	for _, name := range []string{"HOME", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		for _, name := range []string{name, strings.ToLower(name)} {
+			if value, ok := os.LookupEnv(name); ok {
+				env = append(env, name+"="+value)
+			}
+		}
+	}
+	return env
+}
