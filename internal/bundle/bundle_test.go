@@ -210,6 +210,28 @@ func TestContainerdIsReplacedWhenKilled(t *testing.T) {
 	}
 }
 
+func TestStopRemovesEmptyCgroups(t *testing.T) {
+	b := engine(t)
+	hierarchies, err := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hierarchy := "/sys/fs/cgroup" // version 2
+	if hierarchies != nil {
+		hierarchy = filepath.Dir(hierarchies[0])
+	}
+	parent := filepath.Join(hierarchy, b.cgroup())
+	if err := os.MkdirAll(filepath.Join(parent, "buildkit", "step"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(parent); err == nil {
+		t.Errorf("%s stays", parent)
+	}
+}
+
 func TestStopSparesAStranger(t *testing.T) {
 	b := engine(t)
 	if err := os.MkdirAll(b.Root.Run, 0o700); err != nil {

@@ -39,7 +39,8 @@ func (b *Bundle) Stop(ctx context.Context) error {
 		return err
 	}
 	err := containerd.stop(ctx)
-	if err := errors.Join(err, removeIfThere(containerd.socket+ttrpcSuffix)); err != nil {
+	err = errors.Join(err, removeIfThere(containerd.socket+ttrpcSuffix), removeCgroups(b.cgroup()))
+	if err != nil {
 		return fmt.Errorf("stop engine: %w", err)
 	}
 	return nil
