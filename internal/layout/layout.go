@@ -85,6 +85,10 @@ func (r Root) KeptFiles(id string) string { return filepath.Join(r.State, "files
 func (r Root) RunFiles() string           { return filepath.Join(r.Run, "files") }
 func (r Root) Files(id string) string     { return filepath.Join(r.RunFiles(), id) }
 
+// Subpaths is where folders inside volumes are mounted for a container that
+// gets no more of a volume than that. "" names the folder of all containers.
+func (r Root) Subpaths(id string) string { return filepath.Join(r.Run, "subpaths", id) }
+
 // Netns is where a container's network namespace is bound.
 func (r Root) Netns(id string) string { return filepath.Join(r.Run, "netns", id) }
 
@@ -108,3 +112,11 @@ func (r Root) RegistryHosts() string { return filepath.Join(r.State, "hosts") }
 
 // HealthLog holds the last outputs of a container's health probes.
 func (r Root) HealthLog(id string) string { return filepath.Join(r.Run, "health", id+".json") }
+
+// LoggerSpool and LoggerState hold what the logger has taken from a container
+// and not yet written to its log, so that it may be killed meanwhile.
+func (r Root) LoggerSpool() string { return filepath.Join(r.Run, "logger.spool") }
+func (r Root) LoggerState() string { return filepath.Join(r.Run, "logger.state") }
+
+// BootMark names the boot of the machine in which the engine was last up.
+func (r Root) BootMark() string { return filepath.Join(r.Run, "boot") }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -19,8 +18,9 @@ type Writer struct {
 	size     int64
 }
 
-// OpenWriter opens the log at path for appending, and makes it and its folder
-// (0600, 0700) if need be. A last line that was cut short is ended. maxSize bounds
+// OpenWriter opens the log at path for appending, and makes it (0600) if need
+// be; but not its folder, which comes and goes with the container. A last line
+// that was cut short is ended. maxSize bounds
 // a file in bytes, 0 is no bound; maxFiles is how many are kept, the current
 // one included, 0 is 1.
 func OpenWriter(path string, maxSize int64, maxFiles int) (*Writer, error) {
@@ -106,9 +106,6 @@ func (w *Writer) Close() error { return w.file.Close() }
 
 // open opens the file at path.
 func (w *Writer) open() error {
-	if err := os.MkdirAll(filepath.Dir(w.path), 0o700); err != nil {
-		return fmt.Errorf("make log folder: %w", err)
-	}
 	f, err := os.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
