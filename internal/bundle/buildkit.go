@@ -47,11 +47,12 @@ func (b *Bundle) buildkit(containerd string) daemon {
 	}
 	config := filepath.Join(b.Root.Run, name+".toml")
 	return daemon{
-		name:   name,
-		root:   b.Root,
-		args:   []string{b.binary("buildkitd"), "--config", config},
-		env:    environment(b.Dir, buildkitGC),
-		socket: socket,
+		name:    name,
+		root:    b.Root,
+		args:    []string{b.binary("buildkitd"), "--config", config},
+		env:     environment(b.Dir, buildkitGC),
+		socket:  socket,
+		further: []string{socket + traceSuffix},
 		prepare: func() error {
 			return writeFile(config, []byte(buildkitConfig(root, socket, containerd, b.cgroup())))
 		},
@@ -66,6 +67,10 @@ func (b *Bundle) cgroup() string {
 	}
 	return "/compose"
 }
+
+// traceSuffix is put behind the socket's path for the one on which build steps
+// report traces; by default it would lie outside the engine's root.
+const traceSuffix = ".otel"
 
 // buildkitConfig is the file that our buildkitd reads. RUN steps share the
 // host's network, as there is no project network to put them on; the limits of
@@ -82,7 +87,7 @@ insecure-entitlements = ["network.host", "security.insecure"]
   address = ["unix://%[2]s"]
 
 [otel]
-  socketPath = "%[2]s.otel"
+  socketPath = %[6]q
 
 [cdi]
   disabled = true
@@ -102,7 +107,7 @@ insecure-entitlements = ["network.host", "security.insecure"]
   networkMode = "host"
   defaultCgroupParent = %[5]q
   gc = true
-`, root, socket, containerd, namespace, cgroup)
+`, root, socket, containerd, namespace, cgroup, socket+traceSuffix)
 }
 
 // buildkitVersion asks the buildkitd at a socket path for its version.

@@ -97,11 +97,12 @@ const containerdGC = 50
 func (b *Bundle) containerd() daemon {
 	socket := b.Root.ContainerdSocket()
 	return daemon{
-		name:   "containerd",
-		root:   b.Root,
-		args:   []string{b.binary("containerd"), "--config", b.Root.ContainerdConfig()},
-		env:    environment(b.Dir, containerdGC),
-		socket: socket,
+		name:    "containerd",
+		root:    b.Root,
+		args:    []string{b.binary("containerd"), "--config", b.Root.ContainerdConfig()},
+		env:     environment(b.Dir, containerdGC),
+		socket:  socket,
+		further: []string{socket + ttrpcSuffix},
 		prepare: func() error {
 			return writeFile(b.Root.ContainerdConfig(), []byte(containerdConfig(b.Root.ContainerdRoot(), b.Root.ContainerdState(), socket)))
 		},

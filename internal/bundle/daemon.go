@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/compose-first/compose/internal/layout"
+	"github.com/compose-first/compose/internal/lock"
 )
 
 // startLimit is how long a daemon may take until it answers. On two cores with
@@ -31,7 +32,8 @@ type daemon struct {
 	root    layout.Root
 	args    []string // the program's path first
 	env     []string
-	socket  string // path
+	socket  string   // path
+	further []string // paths of sockets that it makes besides
 	prepare func() error
 	version func(ctx context.Context) (string, error) // asks the daemon over its socket
 }
@@ -42,11 +44,11 @@ func (d daemon) ensure(ctx context.Context) error {
 	if d.listens() {
 		return nil
 	}
-	unlock, err := lock(ctx, d.root.Lock(d.name))
+	turn, err := lock.Take(ctx, d.root.Lock(d.name), "start "+d.name, nil)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", d.name, err)
 	}
-	defer unlock()
+	defer turn.Release()
 	if d.listens() {
 		return nil
 	}
@@ -142,9 +144,11 @@ const maxSocketPath = 107
 // prepareFiles makes the folders that the daemon needs, and takes away a socket
 // that a killed daemon left.
 func (d daemon) prepareFiles() error {
-	if longest := d.socket + ttrpcSuffix; len(longest) > maxSocketPath {
-		return fmt.Errorf("socket path %s is %d bytes long, %d at most are allowed: choose a shorter %s",
-			longest, len(longest), maxSocketPath, layout.RootVariable)
+	for _, path := range append([]string{d.socket}, d.further...) {
+		if len(path) > maxSocketPath {
+			return fmt.Errorf("socket path %s is %d bytes long, %d at most are allowed: choose a shorter %s",
+				path, len(path), maxSocketPath, layout.RootVariable)
+		}
 	}
 	// 0711: a container with user namespaces passes through, nobody else lists.
 	for _, dir := range []string{d.root.State, d.root.Run} {
@@ -189,18 +193,20 @@ func (d daemon) await(ctx context.Context, ended func() bool) error {
 
 // stop ends the daemon if it runs, and removes its socket and pid file.
 func (d daemon) stop(ctx context.Context) error {
-	unlock, err := lock(ctx, d.root.Lock(d.name))
+	turn, err := lock.Take(ctx, d.root.Lock(d.name), "stop "+d.name, nil)
 	if err != nil {
 		return fmt.Errorf("stop %s: %w", d.name, err)
 	}
-	defer unlock()
+	defer turn.Release()
 	if p, ok := d.process(); ok {
 		if err := p.end(ctx, stopGrace); err != nil {
 			return fmt.Errorf("stop %s: %w", d.name, err)
 		}
 	}
-	if err := errors.Join(removeIfThere(d.socket), removeIfThere(d.root.Pid(d.name))); err != nil {
-		return fmt.Errorf("stop %s: %w", d.name, err)
+	for _, path := range append([]string{d.socket, d.root.Pid(d.name)}, d.further...) {
+		if err := removeIfThere(path); err != nil {
+			return fmt.Errorf("stop %s: %w", d.name, err)
+		}
 	}
 	return nil
 }

@@ -1,10 +1,6 @@
 package bundle
 
-import (
-	"context"
-	"errors"
-	"fmt"
-)
+import "context"
 
 // DaemonStatus is what can be said of one daemon.
 type DaemonStatus struct {
@@ -31,17 +27,15 @@ func (b *Bundle) Status(ctx context.Context) []DaemonStatus {
 // Stop ends buildkitd, then containerd where it is ours. Whoever calls it has
 // made sure that no container runs.
 func (b *Bundle) Stop(ctx context.Context) error {
-	containerd := b.containerd()
 	if b.Address != "" {
 		return b.buildkit(b.Address).stop(ctx)
 	}
+	containerd := b.containerd()
 	if err := b.buildkit(containerd.socket).stop(ctx); err != nil {
 		return err
 	}
-	err := containerd.stop(ctx)
-	err = errors.Join(err, removeIfThere(containerd.socket+ttrpcSuffix), removeCgroups(b.cgroup()))
-	if err != nil {
-		return fmt.Errorf("stop engine: %w", err)
+	if err := containerd.stop(ctx); err != nil {
+		return err
 	}
-	return nil
+	return removeCgroups(b.cgroup())
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // mirror is where packages come from, while the image is made and in it.
@@ -149,7 +150,8 @@ func addFile(layer *tar.Writer, path, name string, info fs.FileInfo, first map[u
 	if err != nil {
 		return err
 	}
-	header.Name, header.ModTime, header.Format = name, made, tar.FormatPAX
+	header.Name, header.Format = name, tar.FormatPAX
+	header.ModTime, header.AccessTime, header.ChangeTime = made, time.Time{}, time.Time{}
 	header.Uname, header.Gname = "", "" // numbers alone count
 	if info.IsDir() {
 		header.Name += "/"
