@@ -32,7 +32,7 @@ func processOf(pid int) (process, bool) {
 	// The second field, the name in parentheses, may itself hold blanks and
 	// parentheses: the fixed fields begin after the last one.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const state, startTime = 3 - 3, 22 - 3 // proc(5) counts from 1; the first here is 3
+	const state, startTime = 0, 19 // fields 3 and 22 as proc(5) counts
 	if len(fields) <= startTime || fields[state] == "Z" || fields[state] == "X" {
 		return process{}, false
 	}
