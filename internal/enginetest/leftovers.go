@@ -1,0 +1,231 @@
+package enginetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+)
+
+// settle is how long the kernel may take to end what has been taken down: a
+// namespace's interfaces go some milliseconds after its last user.
+const settle = 5 * time.Second
+
+// Leftovers lists what is there of projects while the engine still runs, each
+// with its kind: containers, tasks, snapshots that are no image's, leases,
+// network namespaces, bridges and veths, records of networks. Volumes are not
+// counted: they stay until they are asked for.
+func (e *Engine) Leftovers(ctx context.Context) ([]string, error) {
+	return eventually(ctx, func() ([]string, error) {
+		left, err := e.inContainerd(ctx)
+		if err != nil {
+			return nil, err
+		}
+		left = append(left, e.files("run/netns/*", "run/streams/*", "run/files/*", "lib/files/*", "lib/containers/*", "lib/networks/*.json")...)
+		now, err := allLinks()
+		if err != nil {
+			return nil, err
+		}
+		return append(left, now.without(e.before)...), nil
+	})
+}
+
+// remains lists what is there after the engine has stopped.
+func (e *Engine) remains(ctx context.Context) ([]string, error) {
+	return eventually(ctx, func() ([]string, error) {
+		left := e.processes()
+		mounts, err := e.mounts()
+		if err != nil {
+			return nil, err
+		}
+		tables, err := e.tables()
+		if err != nil {
+			return nil, err
+		}
+		return append(append(append(left, mounts...), tables...), e.cgroups()...), nil
+	})
+}
+
+// eventually asks until nothing is left, or settle has passed.
+func eventually(ctx context.Context, list func() ([]string, error)) ([]string, error) {
+	deadline := time.Now().Add(settle)
+	for {
+		left, err := list()
+		if err != nil || len(left) == 0 || time.Now().After(deadline) {
+			return left, err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return left, ctx.Err()
+		}
+	}
+}
+
+// inContainerd lists containers, tasks, leases and snapshots without an image.
+func (e *Engine) inContainerd(ctx context.Context) ([]string, error) {
+	client, err := containerd.New(filepath.Join(e.Root, "run", "containerd.sock"))
+	if err != nil {
+		return nil, fmt.Errorf("connect to containerd: %w", err)
+	}
+	defer client.Close()
+	ctx = namespaces.WithNamespace(ctx, "compose")
+	var left []string
+	containers, err := client.Containers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	for _, c := range containers {
+		left = append(left, "container "+c.ID())
+		if _, err := c.Task(ctx, nil); err == nil {
+			left = append(left, "task "+c.ID())
+		}
+	}
+	leases, err := client.LeasesService().List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list leases: %w", err)
+	}
+	for _, l := range leases {
+		if !strings.HasPrefix(l.ID, "buildkit") && l.Labels["buildkit/lease.temporary"] == "" && !hasPrefix(l.Labels, "buildkit") {
+			left = append(left, "lease "+l.ID)
+		}
+	}
+	err = client.SnapshotService("overlayfs").Walk(ctx, func(_ context.Context, s snapshots.Info) error {
+		if s.Kind == snapshots.KindActive && !strings.HasPrefix(s.Name, "buildkit") {
+			left = append(left, "snapshot "+s.Name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list snapshots: %w", err)
+	}
+	return left, nil
+}
+
+func hasPrefix(labels map[string]string, prefix string) bool {
+	for k := range labels {
+		if strings.HasPrefix(k, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Engine) files(patterns ...string) []string {
+	var left []string
+	for _, p := range patterns {
+		found, _ := filepath.Glob(filepath.Join(e.Root, p)) // the patterns are well formed
+		for _, f := range found {
+			left = append(left, "file "+f)
+		}
+	}
+	return left
+}
+
+// links are the network interfaces of this machine's own namespace, by index.
+type links map[int]string
+
+func allLinks() (links, error) {
+	list, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	all := links{}
+	for _, l := range list {
+		if t := l.Type(); t == "veth" || t == "bridge" || t == "dummy" || t == "macvlan" {
+			all[l.Attrs().Index] = l.Attrs().Name
+		}
+	}
+	return all, nil
+}
+
+func (l links) without(before links) []string {
+	var left []string
+	for index, name := range l {
+		if _, was := before[index]; !was {
+			left = append(left, "interface "+name)
+		}
+	}
+	return left
+}
+
+// processes lists those that were started for this engine.
+func (e *Engine) processes() []string {
+	var left []string
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		pid := filepath.Base(dir)
+		if pid == fmt.Sprint(os.Getpid()) {
+			continue
+		}
+		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err != nil || len(cmdline) == 0 {
+			continue
+		}
+		environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
+		if bytes.Contains(cmdline, []byte(e.Root+"/")) || bytes.Contains(environ, []byte("COMPOSE_ENGINE_ROOT="+e.Root+"\x00")) {
+			left = append(left, fmt.Sprintf("process %s %s", pid, bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})))
+		}
+	}
+	return left
+}
+
+func (e *Engine) mounts() ([]string, error) {
+	info, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	var left []string
+	for line := range strings.Lines(string(info)) {
+		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], e.Root+"/") {
+			left = append(left, "mount "+f[4])
+		}
+	}
+	return left, nil
+}
+
+// tag is how the engine's names in the kernel are told from other engines'.
+func (e *Engine) tag() string {
+	sum := sha256.Sum256([]byte(filepath.Join(e.Root, "lib")))
+	return hex.EncodeToString(sum[:4])
+}
+
+func (e *Engine) tables() ([]string, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("open nftables: %w", err)
+	}
+	tables, err := conn.ListTables()
+	if err != nil {
+		return nil, fmt.Errorf("list nftables: %w", err)
+	}
+	var left []string
+	for _, t := range tables {
+		if strings.Contains(t.Name, e.tag()) {
+			left = append(left, "nftables table "+t.Name)
+		}
+	}
+	return left, nil
+}
+
+func (e *Engine) cgroups() []string {
+	var left []string
+	for _, pattern := range []string{"/sys/fs/cgroup/*" + e.tag() + "*", "/sys/fs/cgroup/*/*" + e.tag() + "*"} {
+		found, _ := filepath.Glob(pattern)
+		for _, f := range found {
+			left = append(left, "cgroup "+f)
+		}
+	}
+	return left
+}
