@@ -78,6 +78,7 @@ type PullOptions struct {
 	Services        []string
 	IncludeDeps     bool
 	IgnoreBuildable bool
+	IgnoreFailures  bool
 	Policy          string // "", "missing" or "always"
 }
 

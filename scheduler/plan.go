@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -15,6 +14,7 @@ type Plan struct {
 	// Unchanged are the containers that run as they should. Run reports each
 	// of them, and does nothing to them.
 	Unchanged []Ref
+	Notes     []Note // shown first
 }
 
 // Node is a step and its place in the plan.
@@ -27,18 +27,16 @@ type Node struct {
 	Soft []int
 	// Optional makes a failure of the step a warning.
 	Optional bool
+	// Through makes the step happen even after an unrelated one has failed,
+	// because those before it left something half done: the old container is
+	// stopped, and the new one does not run yet.
+	Through bool
 }
 
-// Step is one act on the machine. It can be repeated.
-type Step interface {
-	// String is the step's line in a plan, with its reason in brackets:
-	// "create web-2 (scaled to 2)".
-	String() string
-	Do(ctx context.Context, h Host) error
-	// Progress is what to show of the step: what it acts on ("Container
-	// shop-web-1"), and a word while it lasts and one when it is done. An empty
-	// word is not shown.
-	Progress() (id, doing, done string)
+// Note is something to show of what needs no step.
+type Note struct {
+	ID   string // "Image nginx"
+	Text string // "Skipped Image can be built"
 }
 
 // Empty says whether there is nothing to do.
