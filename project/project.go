@@ -55,5 +55,7 @@ type Project struct {
 	Compatibility bool
 	EnvFiles      []string // absolute; the --env-file ones alone, not a default .env
 
-	graph graph
+	graph        graph
+	raw          map[string]any // the model as written, without interpolation
+	keepEnvFiles bool           // their variables are not in the services' environment
 }

@@ -1,0 +1,46 @@
+package project
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sirupsen/logrus"
+)
+
+// capturing guards the standard logger of logrus, which compose-go warns
+// through and which it cannot be told to leave.
+var capturing sync.Mutex
+
+// captureWarnings runs do and returns what it logged as warnings, sorted,
+// each once. Lines with fields are not compose-go's and are logged as ever.
+func captureWarnings(do func() error) (warnings []string, err error) {
+	capturing.Lock()
+	defer capturing.Unlock()
+	logger := logrus.StandardLogger()
+	c := &capture{next: logger.Formatter}
+	logger.SetFormatter(c)
+	defer logger.SetFormatter(c.next)
+	err = do()
+	slices.Sort(c.warnings)
+	return slices.Compact(c.warnings), err
+}
+
+// capture is a logrus formatter that keeps warnings instead of writing them.
+type capture struct {
+	next logrus.Formatter
+
+	mu       sync.Mutex
+	warnings []string // guarded by mu
+}
+
+// Format implements logrus.Formatter.
+func (c *capture) Format(e *logrus.Entry) ([]byte, error) {
+	if len(e.Data) > 0 || e.Level != logrus.WarnLevel {
+		return c.next.Format(e)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.warnings = append(c.warnings, strings.TrimSpace(e.Message))
+	return nil, nil
+}
