@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/term"
+
+	"github.com/compose-first/compose/internal/progress"
+)
+
+// app is what the parts of one command share: the streams, the global flags,
+// the environment that settings are read from, and what is shown meanwhile.
+type app struct {
+	in       *os.File
+	out, err *os.File
+	name     string   // of the binary: "compose", or "docker-compose"
+	args     []string // for the lock file and the agent
+
+	env     environment
+	global  globals
+	signals *signals
+	mode    progress.Mode // never Auto once the flags are read
+	closers []func()      // called last to first at the end
+
+	mu      sync.Mutex       // guards display
+	display progress.Display // of what is under way; nil before and after
+}
+
+// run runs a command line and returns its exit code.
+func run(args []string, in, out, errs *os.File) int {
+	a := &app{in: in, out: out, err: errs, name: programName(args[0]), args: args[1:], mode: progress.Plain}
+	ctx, stop := a.catchSignals(context.Background())
+	defer stop()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+
+	root := a.rootCommand()
+	root.SetArgs(args[1:])
+	err := root.ExecuteContext(ctx)
+	a.close()
+	return a.exit(ctx, err)
+}
+
+// programName is the name that help shows: scripts call the binary
+// docker-compose too.
+func programName(path string) string {
+	if base := filepath.Base(path); base == "docker-compose" {
+		return base
+	}
+	return "compose"
+}
+
+// close ends the display and gives back what the command held.
+func (a *app) close() {
+	a.hide()
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		a.closers[i]()
+	}
+	a.closers = nil
+}
+
+// atEnd has f called when the command ends, however it ends.
+func (a *app) atEnd(f func()) { a.closers = append(a.closers, f) }
+
+// show starts the display of an operation, "up", and ends the one before.
+func (a *app) show(operation string) progress.Display {
+	a.hide()
+	d := progress.New(progress.Options{
+		Mode: a.mode, Operation: operation, Out: a.err, Size: a.errSize,
+		Color: a.colors(a.err), DryRun: a.global.dryRun,
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.display = d
+	return d
+}
+
+// shown is the display of what is under way, or nil.
+func (a *app) shown() progress.Display {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.display
+}
+
+// hide ends the display.
+func (a *app) hide() {
+	a.mu.Lock()
+	d := a.display
+	a.display = nil
+	a.mu.Unlock()
+	if d != nil {
+		d.Close()
+	}
+}
+
+// write calls f while no display is on the screen.
+func (a *app) write(f func()) {
+	if d := a.shown(); d != nil {
+		d.Write(f)
+		return
+	}
+	f()
+}
+
+// errSize is the size of the terminal at standard error.
+func (a *app) errSize() (width, rows int) {
+	width, rows, err := term.GetSize(int(a.err.Fd()))
+	if err != nil || width == 0 || rows == 0 {
+		return 80, 24
+	}
+	return width, rows
+}
+
+// colors reports whether escapes may be written to f.
+func (a *app) colors(f *os.File) bool {
+	switch {
+	case os.Getenv("NO_COLOR") != "", a.global.ansi == "never":
+		return false
+	case a.global.ansi == "always":
+		return true
+	}
+	return isTerminal(f)
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// status is where short status lines go, as "No container to kill".
+func (a *app) status() io.Writer {
+	if truth(a.env.process("COMPOSE_STATUS_STDOUT")) {
+		return a.out
+	}
+	return a.err
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/compose-first/compose/agent"
+	"github.com/compose-first/compose/build"
+	"github.com/compose-first/compose/engine"
+	"github.com/compose-first/compose/host"
+	"github.com/compose-first/compose/internal/bundle"
+	"github.com/compose-first/compose/internal/layout"
+	"github.com/compose-first/compose/internal/lock"
+	"github.com/compose-first/compose/project"
+	"github.com/compose-first/compose/scheduler"
+)
+
+// rooms are the parts of compose put together for one command.
+type rooms struct {
+	root    layout.Root
+	bundle  *bundle.Bundle
+	engine  *engine.Client
+	agent   *agent.Client
+	machine *host.Machine
+}
+
+// open finds the engine; it starts nothing and connects to nothing.
+func (a *app) open() (*rooms, error) {
+	if err := bundle.CheckRoot(); err != nil {
+		return nil, err
+	}
+	root, err := layout.FromEnvironment()
+	if err != nil {
+		return nil, err
+	}
+	b, err := bundle.Find(root, a.global.containerd)
+	if err != nil {
+		return nil, err
+	}
+	return &rooms{root: root, bundle: b, agent: agent.Find(root)}, nil
+}
+
+// look connects to the engine when it runs. When it does not, nothing of a
+// project runs either, and the rooms returned have no engine.
+func (a *app) look(ctx context.Context) (*rooms, error) {
+	r, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	if !a.answering(r) {
+		if a.global.containerd != "" {
+			return nil, fmt.Errorf("no containerd answers at %s", r.address())
+		}
+		return r, nil
+	}
+	return r, a.connect(ctx, r, r.address())
+}
+
+// answering reports whether something listens on the engine's socket.
+func (a *app) answering(r *rooms) bool {
+	conn, err := net.DialTimeout("unix", r.address(), time.Second)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// address is the socket of containerd, running or not.
+func (r *rooms) address() string {
+	if r.bundle.Address != "" {
+		return r.bundle.Address
+	}
+	return r.root.ContainerdSocket()
+}
+
+// use starts the engine if need be and connects to it. It is for commands that
+// change something but start no container.
+func (a *app) use(ctx context.Context) (*rooms, error) {
+	r, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	address, err := r.bundle.EnsureContainerd(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.connect(ctx, r, address); err != nil {
+		return nil, err
+	}
+	r.machine, err = host.New(host.Config{
+		Engine: r.engine, Root: r.root, Builder: a.builder(r),
+		Ready: func(ctx context.Context, id string) error { return r.agent.Ready(ctx, id) },
+	})
+	return r, err
+}
+
+// startUp is use for commands that start containers: these need the agent.
+func (a *app) startUp(ctx context.Context) (*rooms, error) {
+	r, err := a.use(ctx)
+	if err != nil || a.global.dryRun {
+		return r, err
+	}
+	if a.global.containerd != "" { // the agent is to use the same
+		if err := os.Setenv("CONTAINERD_ADDRESS", a.global.containerd); err != nil {
+			return nil, err
+		}
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find own binary: %w", err)
+	}
+	if r.agent, err = agent.Ensure(ctx, r.root, binary, project.Version); err != nil {
+		return nil, fmt.Errorf("start the agent: %w", err)
+	}
+	return r, nil
+}
+
+// connect connects to containerd.
+func (a *app) connect(ctx context.Context, r *rooms, address string) error {
+	eng, err := connectEngine(ctx, r.root, r.bundle, address)
+	if err != nil {
+		return err
+	}
+	r.engine = eng
+	a.atEnd(func() { _ = eng.Close() })
+	return nil
+}
+
+func connectEngine(ctx context.Context, root layout.Root, b *bundle.Bundle, address string) (*engine.Client, error) {
+	cfg := engine.Config{Address: strings.TrimPrefix(address, "unix://"), Root: root, DockerConfigDir: os.Getenv("DOCKER_CONFIG")}
+	if b.Dir != "" {
+		cfg.RuncPath = filepath.Join(b.Dir, "runc")
+	}
+	return engine.Connect(ctx, cfg)
+}
+
+// builder starts BuildKit and connects to it, when the first image is built.
+func (a *app) builder(r *rooms) func(context.Context) (*build.Builder, error) {
+	return func(ctx context.Context) (*build.Builder, error) {
+		address, err := r.bundle.EnsureBuildkit(ctx)
+		if err != nil {
+			return nil, err
+		}
+		b, err := build.Connect(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		a.atEnd(func() { _ = b.Close() })
+		return b, nil
+	}
+}
+
+// lockProject has this command be the only writer of a project, once the one
+// before is done. release may be called more than once.
+func (a *app) lockProject(ctx context.Context, r *rooms, name string) (release func(), err error) {
+	if a.global.dryRun {
+		return func() {}, nil
+	}
+	l, err := lock.Take(ctx, r.root.Lock("project-"+name), a.commandLine(), func(h lock.Holder) {
+		a.info("project %q is being changed by %s: waiting for it to end", name, h)
+	})
+	if err != nil {
+		return nil, err
+	}
+	held := true
+	release = func() {
+		if held {
+			held = false
+			l.Release()
+		}
+	}
+	a.atEnd(release)
+	return release, nil
+}
+
+// hostFor is the machine at work for a project, or for the containers alone
+// where p is nil. What it pulls and builds is shown.
+func (a *app) hostFor(r *rooms, p *project.Project, containers []engine.Container, o host.Options) *host.Host {
+	o.Command = a.commandLine()
+	o.Warn = func(text string) { a.warn("%s", text) }
+	h := r.machine.For(p, containers, o)
+	a.atEnd(h.Close)
+	return h
+}
+
+// sync has the agent act upon what has changed. Without an agent there is
+// nothing to bring up to date.
+func (a *app) sync(ctx context.Context, r *rooms) error {
+	if a.global.dryRun {
+		return nil
+	}
+	if _, err := r.agent.Version(ctx); err != nil {
+		return nil
+	}
+	if err := r.agent.Sync(ctx); err != nil {
+		return fmt.Errorf("bring ports and names up to date: %w", err)
+	}
+	return nil
+}
