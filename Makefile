@@ -92,7 +92,7 @@ lint: $(STATICCHECK) packages-build
 bench: all images $(LIBEXEC)/ctr
 	$(GO) run -buildvcs=false ./bench
 
-demo: all packages-demo
+demo: all
 	@$(GO) run -buildvcs=false ./examples/demo
 
 INSTALLED := $(notdir $(ENGINE) $(INIT))
