@@ -117,7 +117,7 @@ func runCompose(ctx context.Context, args ...string) error {
 // haveBase makes the base image and loads it where it is neither there nor can
 // be pulled.
 func haveBase(ctx context.Context) error {
-	if exec.CommandContext(ctx, compose, "image", "inspect", base).Run() == nil {
+	if there, err := exec.CommandContext(ctx, compose, "image", "ls", "-q", base).Output(); err == nil && len(there) > 0 {
 		fmt.Println("it is there")
 		return nil
 	}
