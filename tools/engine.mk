@@ -12,9 +12,9 @@ CONTAINERD_TAGS := no_cri no_btrfs no_devmapper no_zfs no_tracing
 # that a running engine is never written into. The version that a program
 # reports is its module's: VERSION_OF is the variable that holds it.
 engine = @echo "building $@"; cd tools && \
-	version=$$($(GO) list -mod=mod -f '{{.Module.Version}}' $(1)) && \
+	version=$$($(GO) list -f '{{slice .Module.Version 1}}' $(1)) && \
 	CGO_ENABLED=$(or $(CGO),0) $(GO) build -buildvcs=false -trimpath $(2) \
-		-ldflags "-s -w $(if $(VERSION_OF),-X $(VERSION_OF)=$${version\#v})" \
+		-ldflags "-s -w $(if $(VERSION_OF),-X $(VERSION_OF)=$$version)" \
 		-o $(CURDIR)/$@.new $(1) && \
 	mv $(CURDIR)/$@.new $(CURDIR)/$@
 
