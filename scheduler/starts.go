@@ -110,12 +110,12 @@ func (s *starter) addAwaits(i int) {
 			begun++
 		}
 		if len(healthy.names) > 0 && u.waitHealthy() {
-			node := s.await(AwaitHealthy{Ref: u.ref, For: healthy.names}, healthy, after)
+			node := s.await(AwaitHealthy{Ref: u.ref, For: healthy.names}, healthy, s.ready[i], after)
 			s.healthy[i] = append(s.healthy[i], node)
 		}
 		switch {
 		case len(completed.names) > 0 && u.waitCompleted():
-			node := s.await(AwaitCompleted{Ref: u.ref, For: completed.names}, completed, after)
+			node := s.await(AwaitCompleted{Ref: u.ref, For: completed.names}, completed, s.ready[i], after)
 			s.completed[i] = append(s.completed[i], node)
 		case endsByItself && u.waitCompleted():
 			s.b.add(AwaitCompleted{Ref: u.ref, For: []string{"--wait"}}, after)
@@ -125,10 +125,11 @@ func (s *starter) addAwaits(i int) {
 	}
 }
 
-func (s *starter) await(step Step, w dependents, after []int) int {
+// await adds a wait; wanted is whether the user asked for it too.
+func (s *starter) await(step Step, w dependents, wanted bool, after []int) int {
 	node := s.b.add(step, after)
 	s.b.nodes[node].Through = w.through
-	s.b.nodes[node].Optional = s.b.optional || !w.required
+	s.b.nodes[node].Optional = s.b.optional || !w.required && !wanted
 	return node
 }
 

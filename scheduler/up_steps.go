@@ -269,18 +269,17 @@ func (u *up) addStarts() {
 func (u *up) unit(i int, sl *slot) unit {
 	n := unit{live: sl.keep, start: sl.start, because: sl.because, again: sl.bounce, before: sl.finished}
 	n.before = append(n.before, u.cleared...) // an orphan may hold the same port
+	n.through = sl.stopped != none || slices.ContainsFunc(sl.extra, (*Container).running)
 	switch {
 	case sl.create:
 		n.ref = Ref{Name: sl.name, Service: u.g.names[i], Number: sl.number}
 		n.live = nil
-		n.through = sl.stopped != none
 		if sl.keep != nil {
 			n.because = "replaced"
 		}
 	case sl.bounce:
 		n.ref = sl.keep.ref()
 		n.before = append(n.before, sl.stopped)
-		n.through = true
 	default:
 		n.ref = sl.keep.ref()
 	}
