@@ -1,0 +1,32 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/compose-first/compose/engine"
+	"github.com/compose-first/compose/netplan"
+	"github.com/compose-first/compose/scheduler"
+	"github.com/compose-first/compose/volumes"
+)
+
+// edge turns the other rooms' classes of error into the scheduler's.
+func edge(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, engine.ErrNotFound), errors.Is(err, netplan.ErrNotFound), errors.Is(err, volumes.ErrNotFound):
+		return fmt.Errorf("%w (%w)", err, scheduler.ErrNotFound)
+	case errors.Is(err, engine.ErrInUse):
+		return scheduler.ErrInUse
+	}
+	return err
+}
+
+// gone is nil for an error that says that the thing is not there.
+func gone(err error) error {
+	if errors.Is(edge(err), scheduler.ErrNotFound) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,199 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/compose-first/compose/engine"
+	"github.com/compose-first/compose/project"
+	"github.com/compose-first/compose/scheduler"
+)
+
+// record is the file's word on a container, completed by its image's.
+func (h *Host) record(_ context.Context, c scheduler.Create, image engine.Image) (project.Record, error) {
+	r, err := h.project.Record(c.Service, c.Number)
+	if err != nil {
+		return project.Record{}, err
+	}
+	service := h.project.Services[c.Service]
+	r.Command = commandLine(service, image.Config)
+	r.Image = h.project.ImageName(c.Service)
+	r.Expose = mergeExpose(r.Expose, image.Config)
+	if r.StopSignal == "" {
+		r.StopSignal = image.Config.Config.StopSignal
+	}
+	r.Health = h.health(c.Service, r.Health, image.Config.Healthcheck)
+	return r, nil
+}
+
+// health is the check of a container: the file's, else the image's, whose
+// single fields the file may set.
+func (h *Host) health(service string, file *project.Health, image *engine.ImageHealth) *project.Health {
+	switch {
+	case h.project.HealthDisabled(service):
+		return nil
+	case file != nil && len(file.Test) > 0:
+		return file
+	case image == nil || len(image.Test) == 0 || image.Test[0] == "NONE":
+		return nil
+	}
+	check := project.Health{
+		Test:          image.Test,
+		Interval:      orDuration(image.Interval, 30*time.Second),
+		Timeout:       orDuration(image.Timeout, 30*time.Second),
+		Retries:       image.Retries,
+		StartPeriod:   image.StartPeriod,
+		StartInterval: orDuration(image.StartInterval, 5*time.Second),
+	}
+	if check.Retries == 0 {
+		check.Retries = 3
+	}
+	overrideHealth(&check, h.project.Services[service].HealthCheck)
+	return &check
+}
+
+// overrideHealth sets the fields that the file has.
+func overrideHealth(check *project.Health, file *types.HealthCheckConfig) {
+	if file == nil {
+		return
+	}
+	for _, f := range []struct {
+		from *types.Duration
+		to   *time.Duration
+	}{
+		{file.Interval, &check.Interval}, {file.Timeout, &check.Timeout},
+		{file.StartPeriod, &check.StartPeriod}, {file.StartInterval, &check.StartInterval},
+	} {
+		if f.from != nil {
+			*f.to = time.Duration(*f.from)
+		}
+	}
+	if file.Retries != nil && *file.Retries > 0 {
+		check.Retries = int(*file.Retries)
+	}
+}
+
+func orDuration(d, fallback time.Duration) time.Duration {
+	if d == 0 {
+		return fallback
+	}
+	return d
+}
+
+// commandLine is what process 1 is started with: an entrypoint of the file
+// drops the image's command.
+func commandLine(s types.ServiceConfig, image engine.ImageConfig) string {
+	entrypoint, command := []string(s.Entrypoint), []string(s.Command)
+	if s.Entrypoint == nil {
+		entrypoint = image.Config.Entrypoint
+		if s.Command == nil {
+			command = image.Config.Cmd
+		}
+	}
+	return strings.Join(append(slices.Clone(entrypoint), command...), " ")
+}
+
+func mergeExpose(file []string, image engine.ImageConfig) []string {
+	all := slices.Collect(maps.Keys(image.Config.ExposedPorts))
+	for i, port := range all {
+		if !strings.Contains(port, "/") {
+			all[i] = port + "/tcp"
+		}
+	}
+	all = append(all, file...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func imageVolumes(image engine.Image) []string {
+	return slices.Sorted(maps.Keys(image.Config.Config.Volumes))
+}
+
+// join replaces "service:x" and "container:name" of a record's modes by the
+// container that is meant.
+func (h *Host) join(ctx context.Context, r *project.Record) error {
+	for _, mode := range []*string{&r.NetworkMode, &r.PIDMode, &r.IPCMode} {
+		name, isContainer := strings.CutPrefix(*mode, containerMode)
+		service, isService := strings.CutPrefix(*mode, types.ServicePrefix)
+		switch {
+		case isContainer:
+			name = containerMode + name
+		case isService:
+			name = service
+		default:
+			continue
+		}
+		c, err := h.named(ctx, name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", *mode, err)
+		}
+		*mode = containerMode + c.ID
+	}
+	return nil
+}
+
+// named is the container that "container:NAME-or-ID" means, or the first of a
+// service.
+func (h *Host) named(ctx context.Context, name string) (engine.Container, error) {
+	if id, ok := strings.CutPrefix(name, containerMode); ok {
+		return h.anyNamed(ctx, id)
+	}
+	return h.first(ctx, name)
+}
+
+// first is the lowest-numbered container of a service; one of this run wins
+// over the one that it replaces.
+func (h *Host) first(ctx context.Context, service string) (engine.Container, error) {
+	lowest := engine.Container{}
+	for _, c := range h.known {
+		if c.Record.Service == service && c.Record.Number > 0 && (lowest.ID == "" || c.Record.Number < lowest.Record.Number) {
+			lowest = c
+		}
+	}
+	name := lowest.Name
+	if name == "" {
+		name = h.project.ContainerName(service, 1)
+	}
+	if id, ok := h.ContainerOf(name); ok {
+		c, err := h.Engine.Inspect(ctx, id)
+		return c, edge(err)
+	}
+	if lowest.ID == "" {
+		return engine.Container{}, fmt.Errorf("service %q has no container: %w", service, scheduler.ErrNotFound)
+	}
+	return lowest, nil
+}
+
+// anyNamed finds a container of any project by name or id.
+func (h *Host) anyNamed(ctx context.Context, name string) (engine.Container, error) {
+	all, err := h.Engine.Observe(ctx, "")
+	if err != nil {
+		return engine.Container{}, err
+	}
+	for _, c := range all {
+		if c.Name == name || c.ID == name || (len(name) >= 12 && strings.HasPrefix(c.ID, name)) {
+			return c, nil
+		}
+	}
+	return engine.Container{}, fmt.Errorf("no such container %q: %w", name, scheduler.ErrNotFound)
+}
+
+// netns is the path of a container's network namespace; "" is the host's.
+func (h *Host) netns(id string, r project.Record) string {
+	if other, ok := strings.CutPrefix(r.NetworkMode, containerMode); ok {
+		if c, known := h.known[other]; known && c.Record.NetworkMode == "host" {
+			return ""
+		}
+		return h.Root.Netns(other)
+	}
+	if r.NetworkMode == "host" {
+		return ""
+	}
+	return h.Root.Netns(id)
+}

@@ -1,0 +1,176 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/compose-first/compose/engine"
+	"github.com/compose-first/compose/netplan"
+	"github.com/compose-first/compose/project"
+	"github.com/compose-first/compose/scheduler"
+)
+
+// StartContainer starts a container by hand: a stop by hand before it is
+// forgotten.
+func (h *Host) StartContainer(ctx context.Context, r scheduler.Ref) error {
+	c, err := h.container(ctx, r)
+	if err != nil {
+		return err
+	}
+	switch c.State {
+	case engine.StateRunning:
+		return nil
+	case engine.StatePaused:
+		return fmt.Errorf("container %s is paused: unpause it first", r.Name)
+	}
+	return edge(h.Start(ctx, c))
+}
+
+// Start makes ready what a container needs, its network, its names, its files,
+// and starts it. It may be repeated: after a reboot, when all of that is gone,
+// and after a crash, when none of it is.
+func (m *Machine) Start(ctx context.Context, c engine.Container) error {
+	if c.RecordError != nil {
+		return fmt.Errorf("container %s: %w; recreate it with `compose up --force-recreate`", c.Name, c.RecordError)
+	}
+	if err := m.wire(ctx, c.ID, c.Record); err != nil {
+		return fmt.Errorf("network of %s: %w", c.Name, err)
+	}
+	if err := m.volumes.Restore(ctx, c.ID, c.Record.Mounts); err != nil {
+		return err
+	}
+	if _, err := m.volumes.RestoreFiles(ctx, c.ID, c.Record.Files); err != nil {
+		return err
+	}
+	if m.Ready != nil && len(c.Record.Networks) > 0 {
+		if err := m.Ready(ctx, c.ID); err != nil {
+			return fmt.Errorf("names of %s: %w", c.Name, err)
+		}
+	}
+	return m.Engine.Start(ctx, c.ID)
+}
+
+// wire makes a container's own network namespace and its wires. A container in
+// another's or the host's namespace has none.
+func (m *Machine) wire(ctx context.Context, id string, r project.Record) error {
+	if r.NetworkMode != "" && r.NetworkMode != "none" {
+		return nil
+	}
+	var wires []netplan.Wire
+	for _, a := range r.Networks {
+		n, err := m.networks.Get(a.Network)
+		if err != nil {
+			return err
+		}
+		wires = append(wires, netplan.Wire{Attachment: a, Network: n})
+	}
+	err := m.net.Attach(ctx, m.Root.Netns(id), wires, netplan.AttachOptions{LoopbackOnly: r.NetworkMode == "none"})
+	if err == nil {
+		return nil
+	}
+	// A bridge may have gone with a reboot, or by somebody's hand.
+	for _, w := range wires {
+		if err := m.net.Ensure(ctx, w.Network); err != nil {
+			return err
+		}
+	}
+	return m.net.Attach(ctx, m.Root.Netns(id), wires, netplan.AttachOptions{LoopbackOnly: r.NetworkMode == "none"})
+}
+
+// StopContainer stops a container by hand. What its restart policy and its
+// ports need to know is written before the signal is sent.
+func (h *Host) StopContainer(ctx context.Context, r scheduler.Ref, timeout *time.Duration) error {
+	c, err := h.container(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := h.markStopped(ctx, c); err != nil {
+		return edge(err)
+	}
+	grace := c.Record.StopGrace
+	if timeout != nil {
+		grace = *timeout
+	}
+	return edge(h.Engine.Stop(ctx, c.ID, "", grace))
+}
+
+// markStopped writes down a stop by hand where somebody acts on it: the agent,
+// for restarts and published ports. Others are spared the write.
+func (h *Host) markStopped(ctx context.Context, c engine.Container) error {
+	if c.Stopped || (c.Record.Restart.Name == "no" && len(c.Record.Ports) == 0) {
+		return nil
+	}
+	return h.Engine.MarkStopped(ctx, c.ID, true)
+}
+
+// KillContainer sends a signal. One that ends the container counts as a stop
+// by hand: its restart policy does not act.
+func (h *Host) KillContainer(ctx context.Context, r scheduler.Ref, signal string) error {
+	c, err := h.container(ctx, r)
+	if err != nil {
+		return err
+	}
+	if endsContainer(signal, c.Record.StopSignal) {
+		if err := h.markStopped(ctx, c); err != nil {
+			return edge(err)
+		}
+	}
+	return edge(h.Engine.Kill(ctx, c.ID, signal))
+}
+
+// RemoveContainer removes a container. Its record goes last: until then a
+// command that was killed half way is finished by the next one.
+func (h *Host) RemoveContainer(ctx context.Context, r scheduler.Ref, anonymous bool) error {
+	c, err := h.container(ctx, r)
+	if err != nil {
+		return err
+	}
+	if c.PID != 0 {
+		if err := h.markStopped(ctx, c); err != nil {
+			return edge(err)
+		}
+		if err := h.Engine.Stop(ctx, c.ID, "SIGKILL", 0); err != nil {
+			return edge(err)
+		}
+	}
+	if err := h.net.Detach(ctx, h.Root.Netns(c.ID)); err != nil {
+		return fmt.Errorf("network of %s: %w", c.Name, err)
+	}
+	if err := h.volumes.RemoveFiles(ctx, c.ID); err != nil {
+		return err
+	}
+	if err := h.Engine.Remove(ctx, c.ID); err != nil {
+		return edge(err)
+	}
+	_ = removeIfThere(h.Root.HealthLog(c.ID)) // without it nothing is missed
+	if anonymous {
+		return h.removeAnonymous(ctx, c)
+	}
+	return nil
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// removeAnonymous removes a gone container's anonymous volumes that no other
+// container mounts.
+func (h *Host) removeAnonymous(ctx context.Context, c engine.Container) error {
+	for _, mount := range c.Record.Mounts {
+		if !mount.Anonymous {
+			continue
+		}
+		err := h.RemoveVolume(ctx, mount.Name)
+		if err != nil && !errors.Is(err, scheduler.ErrNotFound) && !errors.Is(err, scheduler.ErrInUse) {
+			return fmt.Errorf("anonymous volume of %s: %w", c.Name, err)
+		}
+	}
+	return nil
+}
