@@ -132,6 +132,22 @@ func TestContainerdOutlivesItsStarter(t *testing.T) {
 	}
 }
 
+func TestUmaskOfTheStarterIsNotTheDaemons(t *testing.T) {
+	b := engine(t)
+	cmd := starter()
+	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `umask 077; exec "$0"`, cmd.Path}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", running(t, b).pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(status), "Umask:\t0022\n") {
+		t.Errorf("containerd's umask is not 022:\n%s", status)
+	}
+}
+
 func TestManyStartersMakeOneEngine(t *testing.T) {
 	b := engine(t)
 	var together sync.WaitGroup

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/compose-first/compose/internal/layout"
@@ -102,8 +101,7 @@ func (d daemon) start(ctx context.Context) (retErr error) {
 	cmd.Dir = "/"
 	cmd.Env = d.env
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	if err := startDetached(cmd); err != nil {
 		return err
 	}
 	exited := make(chan error, 1)
