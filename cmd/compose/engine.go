@@ -9,6 +9,7 @@ import (
 
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/internal/table"
+	"github.com/compose-first/compose/netplan"
 )
 
 func (a *app) engineCommand() *cobra.Command {
@@ -86,12 +87,20 @@ func (a *app) engineStop(ctx context.Context, force bool) error {
 	if err := r.agent.Stop(ctx); err != nil {
 		return fmt.Errorf("stop the agent: %w", err)
 	}
-	if r.machine != nil {
-		if err := r.machine.Cleanup(ctx); err != nil {
-			return err
-		}
+	if err := cleanNetwork(ctx, r); err != nil {
+		return err
 	}
 	return r.bundle.Stop(ctx)
+}
+
+// cleanNetwork takes away what the engine has put into the kernel and no
+// container needs any more.
+func cleanNetwork(ctx context.Context, r *rooms) error {
+	h, err := netplan.NewHost(r.root)
+	if err != nil {
+		return fmt.Errorf("open the host's network: %w", err)
+	}
+	return h.Cleanup(ctx)
 }
 
 // endContainers stops what runs, or refuses to.

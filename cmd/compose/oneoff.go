@@ -186,10 +186,10 @@ func (a *app) prepareOneOff(ctx context.Context, r *rooms, p *project.Project, o
 	ho := a.imageHost(o.images)
 	ho.Adjust = o.adjust(service)
 	h := a.hostFor(r, p, containers, ho)
-	if err := a.perform(ctx, plan, h, nil); err != nil {
+	if err := h.Check(ctx, plan); err != nil {
 		return nil, err
 	}
-	return h, nil
+	return h, a.perform(ctx, plan, h, nil)
 }
 
 func (a *app) nameFree(ctx context.Context, r *rooms, name string) error {

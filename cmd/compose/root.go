@@ -66,7 +66,17 @@ would do, and why, and does none of it.`,
 		&cobra.Group{ID: "host", Title: "Commands for the whole host:"},
 	)
 	a.addCommands(root)
+	finishCommands(root)
 	return root
+}
+
+// finishCommands sets what holds for every command.
+func finishCommands(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	c.Flags().SortFlags = false
+	for _, sub := range c.Commands() {
+		finishCommands(sub)
+	}
 }
 
 // addCommands adds every command, those of a project first.

@@ -306,7 +306,10 @@ func (u *upRun) prepare(ctx context.Context) (scheduler.Plan, error) {
 	}
 	u.tell(warnings)
 	u.host = u.hostFor(u.rooms, u.project, containers, u.imageHost(u.options.images))
-	return plan, nil
+	if u.global.dryRun || u.options.printPlan != "" {
+		return plan, nil
+	}
+	return plan, u.host.Check(ctx, plan)
 }
 
 // replaceable asks for each volume that has changed in the file whether its

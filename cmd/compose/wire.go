@@ -17,7 +17,6 @@ import (
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/lock"
 	"github.com/compose-first/compose/project"
-	"github.com/compose-first/compose/scheduler"
 )
 
 // rooms are the parts of compose put together for one command.

@@ -214,13 +214,12 @@ func (d *ttyDisplay) lines(width, rows int) []string {
 	}
 	shown, hidden := d.pick(rows - 2)
 	lines := []string{cut(head, width)}
-	idWidth, textWidth := 0, 0
+	idWidth := 0
 	for _, r := range shown {
 		idWidth = max(idWidth, runewidth.StringWidth(Escape(r.id)))
-		textWidth = max(textWidth, runewidth.StringWidth(r.text()))
 	}
 	for _, r := range shown {
-		lines = append(lines, d.line(r, idWidth, textWidth, width))
+		lines = append(lines, d.line(r, idWidth, width))
 	}
 	if hidden > 0 {
 		lines = append(lines, cut(fmt.Sprintf(" ... %d more", hidden), width))
@@ -253,15 +252,14 @@ func (d *ttyDisplay) pick(room int) (shown []*resource, hidden int) {
 }
 
 // line is " ✔ ID  TEXT      0.1s", the seconds at the right edge.
-func (d *ttyDisplay) line(r *resource, idWidth, textWidth, width int) string {
+func (d *ttyDisplay) line(r *resource, idWidth, width int) string {
 	mark, color := d.mark(r)
 	end := r.ended
 	if end.IsZero() {
 		end = d.now()
 	}
 	seconds := fmt.Sprintf("%.1fs", end.Sub(r.began).Seconds())
-	body := fmt.Sprintf(" %s %s  %s", mark,
-		runewidth.FillRight(Escape(r.id), idWidth), runewidth.FillRight(r.text(), textWidth))
+	body := fmt.Sprintf(" %s %s  %s", mark, runewidth.FillRight(Escape(r.id), idWidth), r.text())
 	room := width - runewidth.StringWidth(seconds) - 2
 	body = runewidth.FillRight(cut(body, room), max(room, 0))
 	if d.color {

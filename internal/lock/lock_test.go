@@ -1,0 +1,69 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// Locks of two open files exclude each other within one process too, so that
+// a second Take here stands for another command.
+func TestTakeWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "locks", "project-shop.lock")
+	first, err := Take(t.Context(), path, "compose up", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, taken := make(chan Holder, 1), make(chan error, 1)
+	go func() {
+		second, err := Take(context.Background(), path, "compose down", func(h Holder) { told <- h })
+		if err == nil {
+			second.Release()
+		}
+		taken <- err
+	}()
+	want := Holder{PID: strconv.Itoa(os.Getpid()), Command: "compose up"}
+	if h := <-told; h != want {
+		t.Errorf("waits for %v, want %v", h, want)
+	}
+	select {
+	case <-taken:
+		t.Fatal("two have the lock")
+	default:
+	}
+	first.Release()
+	if err := <-taken; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTakeGivesUpWithItsContext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := Take(t.Context(), path, "compose up", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Release()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := Take(ctx, path, "compose down", nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A lock file that a killed process left behind stops nobody.
+func TestTakeAfterAKill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	if err := os.WriteFile(path, []byte("1 compose up\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Take(t.Context(), path, "compose down", func(h Holder) { t.Errorf("waits for %v", h) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Release()
+}
