@@ -88,6 +88,7 @@ func (p *Project) Record(service string, number int) (Record, error) {
 			return Record{}, fmt.Errorf("service %q: %s %q: %w", service, g.kind, g.source, err)
 		}
 		f.Source = p.fileObject(g.kind, g.source).File
+		f.AsIs = f.Source != "" && g.UID == "" && g.GID == "" && g.Mode == nil
 		r.Files = append(r.Files, f)
 	}
 	return r, nil

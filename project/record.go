@@ -122,6 +122,10 @@ type File struct {
 	UID    uint32 `json:"uid,omitempty"`
 	GID    uint32 `json:"gid,omitempty"`
 	Mode   uint32 `json:"mode"` // permission bits, 0444 by default
+
+	// AsIs is a file with a Source whose grant sets neither owner nor mode: the
+	// container sees it as it is on the host.
+	AsIs bool `json:"as_is,omitempty"`
 }
 
 // MountInfo is a volume, bind or tmpfs of a container, as listings show it.

@@ -18,9 +18,17 @@ package volumes
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	proj "github.com/compose-first/compose/project"
 )
 
 // ErrNotFound means that there is no volume of that name.
@@ -50,5 +58,91 @@ const DriverLocal = "local"
 // describes, labelled as such. ConfigHash and Created are left empty.
 // Errors name the volume and the key at fault.
 func Define(project, key string, def types.VolumeConfig) (Volume, error) {
-	return Volume{}, errors.New("in progress")
+	fault := func(what string, err error) (Volume, error) {
+		return Volume{}, fmt.Errorf("volumes.%s.%s: %w", key, what, err)
+	}
+	name := def.Name
+	if name == "" {
+		name = project + "_" + key
+	}
+	if err := CheckName(name); err != nil {
+		return fault("name", err)
+	}
+	if def.External {
+		if def.Driver != "" || len(def.DriverOpts) > 0 || len(def.Labels) > 0 {
+			return fault("external", errors.New("an external volume has no key besides name"))
+		}
+		return Volume{Name: name, Key: key, Driver: DriverLocal, External: true}, nil
+	}
+	if def.Driver != "" && def.Driver != DriverLocal {
+		return fault("driver", fmt.Errorf("%q is not supported: the driver is %q", def.Driver, DriverLocal))
+	}
+	if err := checkOptions(def.DriverOpts); err != nil {
+		return fault("driver_opts", err)
+	}
+	labels := map[string]string{}
+	maps.Copy(labels, def.Labels)
+	maps.Copy(labels, def.CustomLabels)
+	maps.Copy(labels, map[string]string{proj.LabelProject: project, proj.LabelVolume: key, proj.LabelVersion: proj.Version})
+	return Volume{
+		Name: name, Key: key, Project: project, Driver: DriverLocal,
+		Options: maps.Clone(map[string]string(def.DriverOpts)), Labels: labels,
+	}, nil
 }
+
+// names are those that Docker gives volumes too. None of them has a
+// separator or begins with a dot, so each is one folder below the store's.
+// Source: github.com/moby/moby, daemon/names/names.go, RestrictedNameChars.
+var names = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+// maxName is the longest name, in bytes, that a folder can have.
+// Source: Linux, NAME_MAX.
+const maxName = 255
+
+// CheckName returns an error unless name can be a volume's.
+func CheckName(name string) error {
+	if !names.MatchString(name) || len(name) > maxName {
+		return fmt.Errorf("invalid volume name %q: letters, digits, _, . and - only, the first a letter or digit, at most %d", name, maxName)
+	}
+	return nil
+}
+
+// Options of the driver.
+// Source: Docker, "docker volume create", driver specific options.
+const (
+	optionType   = "type"
+	optionWords  = "o"
+	optionDevice = "device"
+)
+
+// checkOptions checks driver_opts without looking at the host.
+func checkOptions(options map[string]string) error {
+	for _, k := range slices.Sorted(maps.Keys(options)) {
+		if k != optionType && k != optionWords && k != optionDevice {
+			return fmt.Errorf("unknown option %q: there are %s, %s and %s", k, optionType, optionWords, optionDevice)
+		}
+		if strings.ContainsFunc(options[k], isControl) {
+			return fmt.Errorf("%s: %q has a control character", k, options[k])
+		}
+	}
+	if len(options) == 0 {
+		return nil
+	}
+	for _, k := range []string{optionType, optionDevice} {
+		if options[k] == "" {
+			return fmt.Errorf("%s is missing", k)
+		}
+	}
+	if isBind(options[optionWords]) && !filepath.IsAbs(options[optionDevice]) {
+		return fmt.Errorf("%s: %q is not an absolute path", optionDevice, options[optionDevice])
+	}
+	return nil
+}
+
+// isBind reports whether mount words ask for a bind mount.
+func isBind(words string) bool {
+	w := strings.Split(words, ",")
+	return slices.Contains(w, "bind") || slices.Contains(w, "rbind")
+}
+
+func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
