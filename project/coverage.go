@@ -2,7 +2,10 @@ package project
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/compose-spec/compose-go/v2/tree"
 )
@@ -10,7 +13,7 @@ import (
 // honoured are the keys that the engine acts on, and those that need no
 // action. Everything else that a file sets is warned about by name, so a key
 // that a later compose-go knows is warned about until it is listed here.
-var honoured = paths(`
+var honoured = keyPaths(`
 name include version
 services networks volumes secrets configs
 services.* networks.* volumes.* secrets.* configs.*
@@ -90,7 +93,7 @@ configs.*.content configs.*.environment configs.*.external configs.*.external.na
 // unhonoured are the other keys of the Compose Specification: each is warned
 // about, with all below it. The list exists so that a test can tell a key
 // that was decided on from one that nobody has looked at.
-var unhonoured = paths(`
+var unhonoured = keyPaths(`
 jobs models
 services.*.annotations services.*.blkio_config
 services.*.build.additional_contexts services.*.build.entitlements services.*.build.extra_hosts
@@ -125,7 +128,7 @@ secrets.*.driver secrets.*.driver_opts secrets.*.labels secrets.*.template_drive
 configs.*.labels configs.*.template_driver
 `)
 
-func paths(list string) []tree.Path {
+func keyPaths(list string) []tree.Path {
 	var paths []tree.Path
 	for _, p := range strings.Fields(list) {
 		paths = append(paths, tree.Path(p))
@@ -133,33 +136,62 @@ func paths(list string) []tree.Path {
 	return paths
 }
 
+var honouredKeys = sync.OnceValue(func() *keyTree[struct{}] {
+	patterns := make(map[tree.Path]struct{}, len(honoured))
+	for _, p := range honoured {
+		patterns[p] = struct{}{}
+	}
+	return newKeyTree(patterns)
+})
+
 // warnCoverage warns of each key that is set and not honoured, by the outermost
 // such key. Services that are not active are left out: nothing of them runs.
 func (l *loading) warnCoverage(context.Context) error {
-	for _, found := range l.unhonoured {
-		path := found.Path.String()
-		section, rest, _ := strings.Cut(path, ".")
-		if section != "services" || rest == "" {
-			l.warn("key %q is not honoured yet", path)
-			continue
+	var found []string
+	walkUnhonoured(l.model, keyStateOf(honouredKeys()), nil, func(path []string) {
+		if path[0] != "services" || len(path) < 3 {
+			found = append(found, fmt.Sprintf("key %q is not honoured yet", joinKeys(path)))
+			return
 		}
-		service, key := l.splitService(rest)
-		if _, active := l.project.Services[service]; active || l.NoInterpolate {
-			l.warn("service %q: key %q is not honoured yet", service, strings.ReplaceAll(key, ".[]", "[]"))
+		if _, active := l.project.Services[path[1]]; active || l.NoInterpolate {
+			found = append(found, fmt.Sprintf("service %q: key %q is not honoured yet", path[1], joinKeys(path[2:])))
 		}
+	})
+	slices.Sort(found)
+	for _, w := range found {
+		l.warn("%s", w)
 	}
 	return nil
 }
 
-// splitService divides "web.deploy.mode" into "web" and "deploy.mode". The
-// name may hold dots; the longest that the model has is meant.
-func (l *loading) splitService(path string) (service, key string) {
-	services, _ := l.model["services"].(map[string]any)
-	for i := strings.LastIndexByte(path, '.'); i > 0; i = strings.LastIndexByte(path[:i], '.') {
-		if _, ok := services[path[:i]]; ok {
-			return path[:i], path[i+1:]
+// walkUnhonoured reports the paths below v that lead to no pattern of at.
+// Extensions are for others.
+func walkUnhonoured(v any, at keyState[struct{}], path []string, report func([]string)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, e := range v {
+			if strings.HasPrefix(key, "x-") && !named(strings.Join(path, "\x00")) {
+				continue
+			}
+			next, below := at.next(key), append(path, key)
+			if len(next) == 0 {
+				report(below)
+				continue
+			}
+			walkUnhonoured(e, next, below, report)
+		}
+	case []any:
+		items := at.next(tree.PathMatchList)
+		if len(items) == 0 {
+			return // items of plain text
+		}
+		for _, e := range v {
+			walkUnhonoured(e, items, append(path, tree.PathMatchList), report)
 		}
 	}
-	service, key, _ = strings.Cut(path, ".")
-	return service, key
+}
+
+// joinKeys writes a path as users know it: "ports[].name".
+func joinKeys(path []string) string {
+	return strings.ReplaceAll(strings.Join(path, "."), ".[]", "[]")
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
@@ -84,10 +83,9 @@ type loading struct {
 	name      string
 	nameGiven bool // by option or environment, over any file
 
-	model      map[string]any // merged, interpolated, canonical
-	project    *Project
-	unhonoured []loader.UnsupportedAttribute
-	warnings   []string
+	model    map[string]any // merged, interpolated, canonical
+	project  *Project
+	warnings []string
 }
 
 type pass struct {

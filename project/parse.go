@@ -68,11 +68,20 @@ func (f *source) parse() error {
 
 // buildModel merges, interpolates and completes the files.
 func (l *loading) buildModel(ctx context.Context) error {
+	var own []string
 	warnings, err := captureWarnings(func() (err error) {
 		defer recoverAs(&err)
-		l.model, err = loader.LoadModelWithContext(ctx, l.details(), l.options)
+		l.model, own, err = l.quickModel()
 		return err
 	})
+	if err != nil {
+		warnings, err = captureWarnings(func() (err error) {
+			defer recoverAs(&err)
+			l.model, err = loader.LoadModelWithContext(ctx, l.details(), l.options)
+			return err
+		})
+	}
+	warnings = append(warnings, own...)
 	for _, w := range warnings {
 		l.warn("%s", w)
 	}
@@ -102,13 +111,6 @@ func (l *loading) bindModel(context.Context) error {
 	return nil
 }
 
-func (l *loading) bindTyped() (err error) {
-	defer recoverAs(&err)
-	details := l.details()
-	l.project.Project, err = loader.ModelToProject(l.model, loader.ToOptions(&details, []func(*loader.Options){l.options}), details)
-	return err
-}
-
 func (l *loading) details() types.ConfigDetails {
 	d := types.ConfigDetails{WorkingDir: l.folder, Environment: l.env}
 	for _, f := range l.files {
@@ -125,7 +127,6 @@ func (l *loading) options(o *loader.Options) {
 	o.ResolvePaths = !l.NoResolvePaths
 	o.SkipResolveEnvironment = l.NoEnvResolution
 	o.SkipConsistencyCheck = true // done here, in a fixed order: see checkReferences
-	loader.WithSupportedAttributes(honoured, func(found []loader.UnsupportedAttribute) { l.unhonoured = found })(o)
 }
 
 // recoverAs turns a panic of the parser, which trusts its input in places,

@@ -1,0 +1,281 @@
+package project
+
+import (
+	"maps"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/override"
+	"github.com/compose-spec/compose-go/v2/paths"
+	"github.com/compose-spec/compose-go/v2/transform"
+	"github.com/compose-spec/compose-go/v2/validation"
+	"go.yaml.in/yaml/v4"
+)
+
+// The quick way builds a model as compose-go's loader does, from the same
+// parts in the same order, but shows each part only what it acts on: the
+// parts compare the path of every key and item with dozens of patterns, which
+// for 30 services takes some 40 ms, and seconds for a thousand. It is for
+// files without include, extends, tags and the like. Whatever it does not
+// know, and whatever is wrong, it leaves to the loader; tests hold both to
+// the same result.
+
+// quickModel returns the model, and any warnings of its own making, or
+// errSlow or another error when the loader has to be asked.
+func (l *loading) quickModel() (model map[string]any, warnings []string, err error) {
+	if l.NoInterpolate || l.NoNormalize {
+		return nil, nil, errSlow
+	}
+	docs := 0
+	for _, f := range l.files {
+		for _, doc := range f.docs {
+			cfg, err := l.quickDocument(doc)
+			if err != nil {
+				return nil, nil, err
+			}
+			if docs++; docs > 1 {
+				if cfg, err = override.Merge(model, cfg); err != nil {
+					return nil, nil, err
+				}
+			}
+			model = cfg
+			if err := only(unicity, model, onto(override.EnforceUnicity)); err != nil {
+				return nil, nil, err
+			}
+			if !accepts(model) {
+				return nil, nil, errSlow
+			}
+			if _, ok := model["version"]; ok {
+				warnings = append(warnings, f.name+": the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion")
+				delete(model, "version")
+			}
+			if err := only(canonical, model, func(m map[string]any) error {
+				m, err := transform.Canonical(m, false)
+				if err == nil {
+					loader.OmitEmpty(m)
+				}
+				return err
+			}); err != nil {
+				return nil, nil, err
+			}
+			// Ports that were ranges may now stand twice.
+			if err := only(unicity, model, onto(override.EnforceUnicity)); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if len(model) == 0 {
+		return nil, nil, errSlow
+	}
+	if model, err = l.complete(model); err != nil {
+		return nil, nil, err
+	}
+	return model, warnings, nil
+}
+
+// quickDocument reads one document and interpolates it.
+func (l *loading) quickDocument(doc *yaml.Node) (map[string]any, error) {
+	budget := maxQuickNodes
+	if !plain(doc, &budget) {
+		return nil, errSlow
+	}
+	var raw any
+	if err := doc.Decode(&raw); err != nil {
+		return nil, err
+	}
+	cfg, ok := raw.(map[string]any)
+	if !ok || !quickKeys(cfg) {
+		return nil, errSlow
+	}
+	out, err := interpolate(cfg, keyStateOf(casts()), l.env.Resolve)
+	if err != nil {
+		return nil, err
+	}
+	return out.(map[string]any), nil
+}
+
+// complete fills in defaults, checks values, and resolves paths and bare
+// environment entries.
+func (l *loading) complete(model map[string]any) (map[string]any, error) {
+	if err := only(defaults, model, onto(transform.SetDefaultValues)); err != nil {
+		return nil, err
+	}
+	if err := only(values, model, validation.Validate); err != nil {
+		return nil, err
+	}
+	if !l.NoResolvePaths {
+		if err := only(resolved, model, func(m map[string]any) error {
+			return paths.ResolveRelativePaths(m, l.folder, nil)
+		}); err != nil {
+			return nil, err
+		}
+	}
+	loader.ResolveEnvironment(model, l.env)
+	model["name"] = l.name
+	return loader.Normalize(model, l.env)
+}
+
+// maxQuickNodes bounds the nodes, aliases followed, of a document that is
+// read the quick way. compose-go refuses files above its own limit.
+const maxQuickNodes = 90_000
+
+// plain reports whether n has no tags of Compose's own, and less than budget
+// nodes with its aliases spelled out.
+func plain(n *yaml.Node, budget *int) bool {
+	if *budget--; *budget < 0 {
+		return false
+	}
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return plain(n.Alias, budget)
+	case n.Tag == "!reset" || n.Tag == "!override":
+		return false
+	}
+	for _, c := range n.Content {
+		if !plain(c, budget) {
+			return false
+		}
+	}
+	return true
+}
+
+// quickKeys reports whether a document has only what the quick way knows at
+// the top and in its services.
+func quickKeys(cfg map[string]any) bool {
+	for _, key := range []string{"include", "jobs"} {
+		if _, ok := cfg[key]; ok {
+			return false
+		}
+	}
+	services, ok := cfg["services"].(map[string]any)
+	if !ok && cfg["services"] != nil {
+		return false
+	}
+	for _, s := range services {
+		service, ok := s.(map[string]any)
+		if !ok {
+			return false
+		}
+		for _, key := range []string{"extends", "develop", "x-develop", "pre_start"} {
+			if _, ok := service[key]; ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// part is a set of compose-go's parts.
+type part uint8
+
+const (
+	unicity   part = 1 << iota // override.EnforceUnicity
+	canonical                  // transform.Canonical and loader.OmitEmpty
+	defaults                   // transform.SetDefaultValues
+	values                     // validation.Validate
+	resolved                   // paths.ResolveRelativePaths
+	every     part = 0xff
+)
+
+// actsOn says which parts act on a key of a service. Keys not listed here are
+// shown to every part.
+var actsOn = map[string]part{
+	"annotations": unicity, "cap_add": unicity, "cap_drop": unicity, "dns_opt": unicity,
+	"dns_search": unicity, "environment": unicity, "expose": unicity, "labels": unicity,
+	"links": unicity, "profiles": unicity, "sysctls": unicity, "tmpfs": unicity,
+
+	"depends_on": canonical, "ulimits": canonical,
+	"dns": unicity | canonical, "networks": unicity | canonical, "devices": unicity | canonical,
+	"configs": unicity | canonical | defaults, "secrets": unicity | canonical | defaults,
+	"ports":      unicity | canonical | defaults | values,
+	"env_file":   unicity | canonical | resolved,
+	"label_file": canonical | resolved,
+	"volumes":    unicity | canonical | defaults | resolved,
+	"build":      unicity | canonical | defaults | resolved,
+	"deploy":     unicity | defaults | values,
+
+	"attach": 0, "command": 0, "container_name": 0, "cpus": 0, "domainname": 0, "entrypoint": 0,
+	"extra_hosts": 0, "group_add": 0, "healthcheck": 0, "hostname": 0, "image": 0, "init": 0, "ipc": 0,
+	"logging": 0, "mac_address": 0, "mem_limit": 0, "network_mode": 0, "pid": 0, "pids_limit": 0,
+	"platform": 0, "privileged": 0, "pull_policy": 0, "read_only": 0, "restart": 0, "scale": 0,
+	"security_opt": 0, "shm_size": 0, "stdin_open": 0, "stop_grace_period": 0, "stop_signal": 0,
+	"tty": 0, "user": 0, "volumes_from": 0, "working_dir": 0,
+}
+
+// shown reports whether a part has to see a value: lists of at most one item
+// have nothing to make unique.
+func shown(key string, value any, p part) bool {
+	acts, known := actsOn[key]
+	if !known {
+		return true
+	}
+	if acts&p == 0 {
+		return false
+	}
+	if p == unicity {
+		switch v := value.(type) {
+		case []any:
+			return len(v) > 1
+		case map[string]any:
+			return acts != unicity // a mapping of names cannot have one twice
+		}
+	}
+	return true
+}
+
+// only calls do with model reduced to the services' keys that p acts on, and
+// changes model accordingly.
+func only(p part, model map[string]any, do func(map[string]any) error) error {
+	services, ok := model["services"].(map[string]any)
+	if !ok {
+		return do(model)
+	}
+	reduced := make(map[string]any, len(services))
+	for name, s := range services {
+		service, ok := s.(map[string]any)
+		if !ok {
+			return errSlow
+		}
+		var part map[string]any
+		for key, value := range service {
+			if shown(key, value, p) {
+				if part == nil {
+					part = map[string]any{}
+				}
+				part[key] = value
+			}
+		}
+		if part != nil {
+			reduced[name] = part
+		}
+	}
+	small := maps.Clone(model)
+	small["services"] = reduced
+	if err := do(small); err != nil {
+		return err
+	}
+	for name, s := range reduced {
+		service, part := services[name].(map[string]any), s.(map[string]any)
+		for key := range service {
+			if _, kept := part[key]; !kept && shown(key, service[key], p) {
+				delete(service, key)
+			}
+		}
+		maps.Copy(service, part)
+	}
+	for key, value := range small {
+		if key != "services" {
+			model[key] = value
+		}
+	}
+	return nil
+}
+
+// onto is for parts that return the model they were given, changed.
+func onto(do func(map[string]any) (map[string]any, error)) func(map[string]any) error {
+	return func(m map[string]any) error {
+		_, err := do(m)
+		return err
+	}
+}
+
+func keyStateOf[T any](t *keyTree[T]) keyState[T] { return keyState[T]{t} }
