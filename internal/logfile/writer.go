@@ -78,35 +78,40 @@ func (w *Writer) Cut(size int64) error {
 }
 
 // Rotate begins a new file. Those beyond the number to keep are removed; when
-// only one is kept, its content goes.
+// only one is kept, its content goes. On an error the current file goes on.
 func (w *Writer) Rotate() error {
-	if err := os.Remove(numbered(w.path, w.maxFiles)); err != nil && !os.IsNotExist(err) {
+	next := w.path + ".next"
+	fresh, err := os.OpenFile(next, openFlags|os.O_TRUNC, 0o600)
+	if err != nil { // a full disk shows here, before anything is changed
 		return fmt.Errorf("rotate log: %w", err)
 	}
 	for n := w.maxFiles - 1; n >= 0; n-- {
 		if err := os.Rename(numbered(w.path, n), numbered(w.path, n+1)); err != nil && !os.IsNotExist(err) {
-			return fmt.Errorf("rotate log: %w", err)
+			return errors.Join(fmt.Errorf("rotate log: %w", err), fresh.Close(), os.Remove(next))
 		}
 	}
-	old := w.file
-	if err := w.open(); err != nil {
-		w.file = old
-		return err
+	if err := os.Rename(next, w.path); err != nil {
+		return errors.Join(fmt.Errorf("rotate log: %w", err), fresh.Close())
 	}
-	old.Close()
-	// The one too many was kept until now for those who follow the log.
+	w.file.Close()
+	w.file, w.size = fresh, 0
+	// The one too many stayed until now for those who follow the log.
 	if err := os.Remove(numbered(w.path, w.maxFiles)); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("rotate log: %w", err)
 	}
 	return nil
 }
 
+// openFlags are those of the current file. Appending, it stays whole when
+// somebody else empties it.
+const openFlags = os.O_RDWR | os.O_CREATE | os.O_APPEND
+
 // Close closes the log.
 func (w *Writer) Close() error { return w.file.Close() }
 
 // open opens the file at path.
 func (w *Writer) open() error {
-	f, err := os.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(w.path, openFlags, 0o600)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
