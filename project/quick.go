@@ -25,6 +25,7 @@ func (l *loading) quickModel() (model map[string]any, warnings []string, err err
 	if l.NoInterpolate || l.NoNormalize {
 		return nil, nil, errSlow
 	}
+	var w walks
 	docs := 0
 	for _, f := range l.files {
 		for _, doc := range f.docs {
@@ -37,8 +38,8 @@ func (l *loading) quickModel() (model map[string]any, warnings []string, err err
 					return nil, nil, err
 				}
 			}
-			model = cfg
-			if err := only(unicity, model, onto(override.EnforceUnicity)); err != nil {
+			model, w = cfg, walks{}
+			if err := w.only(unicity, model, onto(override.EnforceUnicity)); err != nil {
 				return nil, nil, err
 			}
 			if !accepts(model) {
@@ -48,7 +49,8 @@ func (l *loading) quickModel() (model map[string]any, warnings []string, err err
 				warnings = append(warnings, f.name+": the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion")
 				delete(model, "version")
 			}
-			if err := only(canonical, model, func(m map[string]any) error {
+			w = l.finishAll(model, docs)
+			if err := w.only(canonical, model, func(m map[string]any) error {
 				m, err := transform.Canonical(m, false)
 				if err == nil {
 					loader.OmitEmpty(m)
@@ -58,7 +60,7 @@ func (l *loading) quickModel() (model map[string]any, warnings []string, err err
 				return nil, nil, err
 			}
 			// Ports that were ranges may now stand twice.
-			if err := only(unicity, model, onto(override.EnforceUnicity)); err != nil {
+			if err := w.only(unicity, model, onto(override.EnforceUnicity)); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -66,7 +68,7 @@ func (l *loading) quickModel() (model map[string]any, warnings []string, err err
 	if len(model) == 0 {
 		return nil, nil, errSlow
 	}
-	if model, err = l.complete(model); err != nil {
+	if model, err = l.complete(model, w); err != nil {
 		return nil, nil, err
 	}
 	return model, warnings, nil
@@ -95,15 +97,15 @@ func (l *loading) quickDocument(doc *yaml.Node) (map[string]any, error) {
 
 // complete fills in defaults, checks values, and resolves paths and bare
 // environment entries.
-func (l *loading) complete(model map[string]any) (map[string]any, error) {
-	if err := only(defaults, model, onto(transform.SetDefaultValues)); err != nil {
+func (l *loading) complete(model map[string]any, w walks) (map[string]any, error) {
+	if err := w.only(defaults, model, onto(transform.SetDefaultValues)); err != nil {
 		return nil, err
 	}
-	if err := only(values, model, validation.Validate); err != nil {
+	if err := w.only(values, model, validation.Validate); err != nil {
 		return nil, err
 	}
 	if !l.NoResolvePaths {
-		if err := only(resolved, model, func(m map[string]any) error {
+		if err := w.only(resolved, model, func(m map[string]any) error {
 			return paths.ResolveRelativePaths(m, l.folder, nil)
 		}); err != nil {
 			return nil, err
@@ -201,14 +203,42 @@ var actsOn = map[string]part{
 	"tty": 0, "user": 0, "volumes_from": 0, "working_dir": 0,
 }
 
+// walks are compose-go's walks over a model. It holds, by service, the keys
+// that are finished without them.
+type walks struct{ finished map[string]map[string]bool }
+
+// finishAll completes short forms that need no walk. With a further document
+// to come they are left as they are: what merges is the canonical form.
+func (l *loading) finishAll(model map[string]any, docs int) walks {
+	w := walks{finished: map[string]map[string]bool{}}
+	services, _ := model["services"].(map[string]any)
+	if docs < l.documents() {
+		return w
+	}
+	for name, s := range services {
+		if service, ok := s.(map[string]any); ok {
+			w.finished[name] = l.finish(service)
+		}
+	}
+	return w
+}
+
+func (l *loading) documents() int {
+	n := 0
+	for _, f := range l.files {
+		n += len(f.docs)
+	}
+	return n
+}
+
 // shown reports whether a part has to see a value: lists of at most one item
 // have nothing to make unique.
-func shown(key string, value any, p part) bool {
+func (w walks) shown(service, key string, value any, p part) bool {
 	acts, known := actsOn[key]
 	if !known {
 		return true
 	}
-	if acts&p == 0 {
+	if acts&p == 0 || p != unicity && w.finished[service][key] {
 		return false
 	}
 	if p == unicity {
@@ -224,7 +254,7 @@ func shown(key string, value any, p part) bool {
 
 // only calls do with model reduced to the services' keys that p acts on, and
 // changes model accordingly.
-func only(p part, model map[string]any, do func(map[string]any) error) error {
+func (w walks) only(p part, model map[string]any, do func(map[string]any) error) error {
 	services, ok := model["services"].(map[string]any)
 	if !ok {
 		return do(model)
@@ -237,7 +267,7 @@ func only(p part, model map[string]any, do func(map[string]any) error) error {
 		}
 		var part map[string]any
 		for key, value := range service {
-			if shown(key, value, p) {
+			if w.shown(name, key, value, p) {
 				if part == nil {
 					part = map[string]any{}
 				}
@@ -256,7 +286,7 @@ func only(p part, model map[string]any, do func(map[string]any) error) error {
 	for name, s := range reduced {
 		service, part := services[name].(map[string]any), s.(map[string]any)
 		for key := range service {
-			if _, kept := part[key]; !kept && shown(key, service[key], p) {
+			if _, kept := part[key]; !kept && w.shown(name, key, service[key], p) {
 				delete(service, key)
 			}
 		}
