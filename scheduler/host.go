@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/compose-first/compose/project"
@@ -126,9 +127,12 @@ func (e *Incomplete) Error() string {
 	return withOutput(fmt.Sprintf("service %q didn't complete successfully: exit %d", e.Service, e.ExitCode), e.Output)
 }
 
+// withOutput adds output to text, as one line.
 func withOutput(text, output string) string {
+	output = strings.TrimSpace(output)
 	if output == "" {
 		return text
 	}
-	return text + ": " + output
+	lines := strings.FieldsFunc(output, func(r rune) bool { return r == '\n' || r == '\r' })
+	return text + ": " + strings.Join(lines, " | ")
 }

@@ -1,6 +1,10 @@
 package scheduler
 
-import "github.com/compose-first/compose/project"
+import (
+	"slices"
+
+	"github.com/compose-first/compose/project"
+)
 
 // unit is a container as starting sees it.
 type unit struct {
@@ -135,7 +139,7 @@ func (s *starter) await(step Step, w dependents, wanted bool, after []int) int {
 
 // dependents are the services that wait for a condition of another.
 type dependents struct {
-	names    []string // in the graph's order
+	names    []string // sorted
 	required bool     // one of them cannot do without
 	through  bool     // one of them must start
 }
@@ -152,6 +156,7 @@ func (s *starter) whoWaits(i int, condition string) dependents {
 			w.through = w.through || s.units[e.to][k].through
 		}
 	}
+	slices.Sort(w.names)
 	return w
 }
 

@@ -126,6 +126,9 @@ func (w *world) populateLine(t testing.TB, words []string) {
 		return
 	}
 	cut := strings.LastIndexByte(words[0], '-')
+	if run := strings.Index(words[0], "-run-"); run > 0 {
+		cut = run
+	}
 	service := words[0][:cut]
 	number, _ := strconv.Atoi(words[0][cut+1:])
 	c := w.makeContainer(service, number, "shop-"+words[0])
