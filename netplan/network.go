@@ -67,6 +67,9 @@ type Wire struct {
 // AttachOptions change what Attach makes.
 type AttachOptions struct {
 	LoopbackOnly bool // network_mode none: lo and nothing else
+	// PID is a process of the running container, 0 for none: when the namespace
+	// is no longer bound at its path, it is bound again from there.
+	PID int
 }
 
 // Published is a port of a service and the replicas that answer on it now.
