@@ -43,6 +43,7 @@ type pipe struct {
 	queued  bool   // in logger.ready
 	hungUp  bool   // the writers that there were are gone
 	begun   bool   // somebody has it open for writing, or had
+	live    bool   // somebody had it open for writing since this logger opened it: its end will be told
 	idle    bool   // nobody had it open when this logger came
 	midLine bool   // the last entry was partial
 }
@@ -156,7 +157,7 @@ func (l *logger) take(p *pipe) (n int, more bool, err error) {
 	n, spooled, err := l.receive(p)
 	switch {
 	case errors.Is(err, unix.EAGAIN):
-		p.begun, p.idle = true, false
+		p.begun, p.live, p.idle = true, true, false
 		return 0, false, nil
 	case err != nil:
 		return 0, false, err
@@ -174,7 +175,7 @@ func (l *logger) take(p *pipe) (n int, more bool, err error) {
 			return 0, false, err
 		}
 	}
-	return n, n == chunk || p.hungUp, nil
+	return n, n == chunk || p.hungUp || !p.live, nil
 }
 
 // receive gets the next bytes of a pipe into l.raw: by way of the spool, or
