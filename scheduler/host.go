@@ -94,6 +94,9 @@ type Create struct {
 	// Inherit has the anonymous volumes that the new container mounts again, by
 	// their targets.
 	Inherit []project.MountInfo
+	// Owners has, by service, the container whose namespaces or volumes the new
+	// one uses where the file says "service:…" or volumes_from.
+	Owners map[string]Ref
 }
 
 // Unhealthy is the error of waiting for a container that is unhealthy or has

@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -19,12 +18,10 @@ func (s AwaitHealthy) String() string {
 
 // Do waits.
 func (s AwaitHealthy) Do(ctx context.Context, h Host) error {
-	err := h.AwaitHealthy(ctx, s.Ref)
-	var unhealthy *Unhealthy
-	if errors.As(err, &unhealthy) {
+	if err := h.AwaitHealthy(ctx, s.Ref); err != nil {
 		return fmt.Errorf("dependency failed to start: %w", err)
 	}
-	return err
+	return nil
 }
 
 // Progress is a container being waited for.

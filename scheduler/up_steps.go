@@ -55,7 +55,7 @@ func (u *up) createAfter(i int) []int {
 func (u *up) create(i int, sl *slot) Create {
 	name := u.g.names[i]
 	sl.name = u.p.ContainerName(name, sl.number)
-	c := Create{Service: name, Number: sl.number, Name: sl.name}
+	c := Create{Service: name, Number: sl.number, Name: sl.name, Owners: u.owners(i)}
 	if sl.keep != nil {
 		c.Replaces = sl.keep.ID
 		if !u.services[i].named || !u.o.RenewAnonVolumes {
@@ -63,6 +63,32 @@ func (u *up) create(i int, sl *slot) Create {
 		}
 	}
 	return c
+}
+
+// owners are the first containers of the services that service i lives on. Their
+// slots are sorted by number, and what they create has its name by now.
+func (u *up) owners(i int) map[string]Ref {
+	w := &u.services[i].wants
+	if len(w.namespaces)+len(w.volumesOf) == 0 {
+		return nil
+	}
+	owners := make(map[string]Ref)
+	for _, list := range [2][]string{w.namespaces, w.volumesOf} {
+		for _, owner := range list {
+			if j, ok := u.g.index[owner]; ok && len(u.services[j].slots) > 0 {
+				owners[owner] = u.slotRef(j, &u.services[j].slots[0])
+			}
+		}
+	}
+	return owners
+}
+
+// slotRef is the container that a slot has after the plan.
+func (u *up) slotRef(i int, sl *slot) Ref {
+	if sl.create {
+		return Ref{Name: sl.name, Service: u.g.names[i], Number: sl.number}
+	}
+	return sl.keep.ref()
 }
 
 // inherit lists the anonymous volumes of c that are its own, not those of
@@ -267,21 +293,17 @@ func (u *up) addStarts() {
 }
 
 func (u *up) unit(i int, sl *slot) unit {
-	n := unit{live: sl.keep, start: sl.start, because: sl.because, again: sl.bounce, before: sl.finished}
+	n := unit{ref: u.slotRef(i, sl), live: sl.keep, start: sl.start, because: sl.because, again: sl.bounce, before: sl.finished}
 	n.before = append(n.before, u.cleared...) // an orphan may hold the same port
 	n.through = sl.stopped != none || slices.ContainsFunc(sl.extra, (*Container).running)
 	switch {
 	case sl.create:
-		n.ref = Ref{Name: sl.name, Service: u.g.names[i], Number: sl.number}
 		n.live = nil
 		if sl.keep != nil {
 			n.because = "replaced"
 		}
 	case sl.bounce:
-		n.ref = sl.keep.ref()
 		n.before = append(n.before, sl.stopped)
-	default:
-		n.ref = sl.keep.ref()
 	}
 	return n
 }

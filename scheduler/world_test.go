@@ -380,14 +380,14 @@ func (w *world) CreateContainer(ctx context.Context, c Create) error {
 			}
 		}
 		if owner, ok := strings.CutPrefix(s.NetworkMode, "service:"); ok {
-			o, err := w.find(Ref{Name: w.p.ContainerName(owner, 1)})
+			o, err := w.find(c.Owners[owner])
 			if err != nil {
 				return err
 			}
 			made.Shares = append(made.Shares, o.ID)
 		}
 		for _, from := range s.VolumesFrom {
-			owner, err := w.find(Ref{Name: w.p.ContainerName(from, 1)})
+			owner, err := w.find(c.Owners[from])
 			if err != nil {
 				return err
 			}
