@@ -110,6 +110,29 @@ func TestUpConvergesFromAnyCut(t *testing.T) {
 	}
 }
 
+func TestUpGetsThereOneActAtATime(t *testing.T) {
+	for _, c := range changes {
+		t.Run(c.name, func(t *testing.T) {
+			before, after := load(t, orEmpty(c.before)), load(t, c.after)
+			w := settled(t, before)
+			w.p = after
+			const enough = 200 // acts; the longest of changes takes 30
+			for range enough {
+				plan, _, err := Up(w.p, w.live(), c.options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if plan.Empty() {
+					checkSettled(t, w, 1)
+					return
+				}
+				cutShort(t, w, c.options, 1, 1)
+			}
+			t.Errorf("not there after %d runs of one act:\n%s", enough, strings.Join(w.log, "\n"))
+		})
+	}
+}
+
 func TestDownLeavesNothingAfterAnyCut(t *testing.T) {
 	for _, c := range changes {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ var ErrNotFound = errors.New("not found")
 
 // ErrInUse is what a Host returns, wrapped, for a network, volume or image
 // that something still uses. Removing such a thing is given up with a warning.
-var ErrInUse = errors.New("Resource is still in use") //nolint:staticcheck // shown as it is, in a progress line
+var ErrInUse = errors.New("resource is still in use")
 
 // Host is the machine that steps act on. Every method can be repeated: what is
 // done already is success. Methods are called from several goroutines at once.
