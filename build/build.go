@@ -4,49 +4,22 @@
 //
 // The caller gives plain requests, which FromProject can make, and gets
 // digests, events for its display and errors that show the instruction at
-// fault. Where the daemon comes from is the caller's business. Read build.go
-// first, then solve.go.
+// fault. Where the daemon comes from is the caller's business. Read this file
+// first, then request.go and solve.go.
 package build
 
 import (
 	"context"
 	"errors"
-	"time"
+	"fmt"
 
-	"github.com/compose-spec/compose-go/v2/types"
+	buildkit "github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
-
-	"github.com/compose-first/compose/project"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
-
-// Request is one image to build.
-type Request struct {
-	Service    string            // shown in events and errors
-	Image      string            // name of the image, as the user writes it
-	Tags       []string          // further names, besides Config.Tags
-	Config     types.BuildConfig // paths are absolute or relative to ProjectDir
-	ProjectDir string
-
-	NoCache, Pull bool              // besides Config's own
-	Args          map[string]string // from the command line; these win over Config.Args
-	Labels        map[string]string // of the project; the user's in Config.Labels win
-	Environment   map[string]string // the project's: values of bare args, and proxy settings
-	Secrets       []Secret          // those that Config.Secrets names
-	Platform      string            // the service's platform; "" is the builder's
-}
-
-// Secret is a build secret: ID is its name in the Dockerfile, its content is
-// in File, a host path, or, where File is "", in Content.
-type Secret struct {
-	ID      string
-	File    string
-	Content []byte
-}
-
-// FromProject returns the request for a service of p that has a build section.
-func FromProject(p *project.Project, service string) (Request, error) {
-	return Request{}, errors.New("in progress")
-}
 
 // Options are those of Build.
 type Options struct {
@@ -58,69 +31,168 @@ type Options struct {
 	DockerConfigDir string
 }
 
-// State is how far a step is.
-type State string
-
-// States of a step. Logged and Progressed come between Started and its end.
-const (
-	Started    State = "started"
-	Cached     State = "cached"
-	Done       State = "done"
-	Failed     State = "failed"
-	Logged     State = "log"      // Line has one line of output
-	Progressed State = "progress" // Current and Total have bytes
-	Warned     State = "warning"  // Line has the warning
-)
-
-// Event is a change of one step of a build.
-type Event struct {
-	Service string
-	Step    string // id of the step; the same step of two services has the same
-	Name    string // "[2/3] RUN make"
-	State   State
-	Line    string // without line end; as the step wrote it, control characters included
-	Stderr  bool
-	Part    string // of what Current and Total count: a layer, a file transfer
-	Current int64
-	Total   int64 // 0: not known
-	Time    time.Time
-	Elapsed time.Duration // of a step that has ended
+// Builder is a connection to a BuildKit daemon. It may be used by several
+// goroutines at once.
+type Builder struct {
+	client  *buildkit.Client
+	address string
 }
-
-// Error is a build that failed.
-type Error struct {
-	Service     string
-	Dockerfile  string   // as the request names it; "" when the fault is not in one
-	Line        int      // from 1; 0 when not known
-	Instruction string   // "RUN make"
-	Output      []string // last lines of the failing step
-	ExitCode    int      // of a RUN; 0 when it is not one that exited
-	Err         error
-}
-
-func (e *Error) Error() string { return e.Err.Error() }
-
-func (e *Error) Unwrap() error { return e.Err }
-
-// Builder is a connection to a BuildKit daemon.
-type Builder struct{}
 
 // Connect connects to the BuildKit daemon at address, "unix:///…/buildkitd.sock".
 func Connect(ctx context.Context, address string) (*Builder, error) {
-	return nil, errors.New("in progress")
+	c, err := buildkit.New(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to buildkitd at %s: %w", address, err)
+	}
+	return &Builder{client: c, address: address}, nil
 }
 
 // Close ends the connection.
-func (b *Builder) Close() error { return nil }
+func (b *Builder) Close() error { return b.client.Close() }
 
 // Build builds the images of requests, independent ones at the same time, and
 // returns the digest of each by its service. The first that fails cancels the
-// others. A request whose additional_contexts name another service waits for
-// that service's image. Errors are *Error where a build, not the daemon, failed.
+// others. A request whose additional_contexts name another service of requests
+// waits for that service's image. Errors are *Error where a build, not the
+// daemon, failed.
 func (b *Builder) Build(ctx context.Context, requests []Request, o Options) (map[string]digest.Digest, error) {
-	return nil, errors.New("in progress")
+	after, err := order(requests)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		g, groupCtx = errgroup.WithContext(ctx)
+		slots       = semaphore.NewWeighted(int64(max(o.Parallel, 0)))
+		events      = serialise(o.Progress)
+		digests     = make([]digest.Digest, len(requests))
+		done        = make([]chan struct{}, len(requests))
+	)
+	for i := range done {
+		done[i] = make(chan struct{})
+	}
+	for i, r := range requests {
+		g.Go(func() error {
+			for _, j := range after[i] {
+				select {
+				case <-done[j]:
+				case <-groupCtx.Done():
+					return context.Cause(groupCtx)
+				}
+			}
+			if o.Parallel > 0 {
+				if err := slots.Acquire(groupCtx, 1); err != nil {
+					return err
+				}
+				defer slots.Release(1)
+			}
+			var err error
+			if digests[i], err = b.build(groupCtx, r, o.DockerConfigDir, events); err != nil {
+				return err
+			}
+			close(done[i]) // on success alone: nothing is built on an image that is not there
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	all := make(map[string]digest.Digest, len(requests))
+	for i, r := range requests {
+		all[r.Service] = digests[i]
+	}
+	return all, nil
 }
 
-// Check returns what is wrong with a request as far as can be known before the
-// build: folder or Dockerfile missing, keys that exclude each other, bad names.
-func Check(r Request) error { return nil }
+// order returns, for each request, those that it waits for, by index. A cycle
+// is an error that names its services.
+func order(requests []Request) ([][]int, error) {
+	at := make(map[string]int, len(requests))
+	for i, r := range requests {
+		at[r.Service] = i
+	}
+	after := make([][]int, len(requests))
+	for i, r := range requests {
+		for _, name := range r.serviceContexts() {
+			if j, ok := at[name]; ok {
+				after[i] = append(after[i], j)
+			}
+		}
+	}
+	var (
+		state = make([]int, len(requests)) // 0 new, 1 under way, 2 good
+		visit func(int) error
+	)
+	visit = func(i int) error {
+		switch state[i] {
+		case 1:
+			return fmt.Errorf("service %q: build.additional_contexts lead back to itself", requests[i].Service)
+		case 2:
+			return nil
+		}
+		state[i] = 1
+		for _, j := range after[i] {
+			if err := visit(j); err != nil {
+				return err
+			}
+		}
+		state[i] = 2
+		return nil
+	}
+	for i := range requests {
+		if err := visit(i); err != nil {
+			return nil, err
+		}
+	}
+	return after, nil
+}
+
+// build builds one image.
+func (b *Builder) build(ctx context.Context, r Request, dockerConfig string, emit func(Event)) (digest.Digest, error) {
+	if err := Check(r); err != nil {
+		return "", err
+	}
+	s, err := newSolve(r, dockerConfig)
+	if err != nil {
+		return "", fmt.Errorf("service %q: %w", r.Service, err)
+	}
+	defer s.close()
+	for _, w := range s.warnings {
+		emit(Event{Service: r.Service, State: Warned, Line: w})
+	}
+	var (
+		statuses = make(chan *buildkit.SolveStatus)
+		watched  = newWatch(r.Service, emit)
+		seen     = make(chan struct{})
+	)
+	go func() {
+		defer close(seen)
+		for st := range statuses {
+			watched.update(st)
+		}
+	}()
+	response, err := b.client.Solve(ctx, nil, s.opt, statuses) // closes statuses
+	<-seen
+	if err != nil {
+		return "", b.fault(ctx, r, s, watched, err)
+	}
+	d, err := digest.Parse(response.ExporterResponse["containerimage.digest"])
+	if err != nil {
+		return "", fmt.Errorf("service %q: builder returned no image: %w", r.Service, err)
+	}
+	return d, nil
+}
+
+// fault says what failed: the caller's context, the daemon, or the build.
+func (b *Builder) fault(ctx context.Context, r Request, s *solve, w *watch, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var already *Error
+	if errors.As(err, &already) {
+		return err
+	}
+	if c := status.Code(err); c == codes.Unavailable {
+		return fmt.Errorf("service %q: buildkitd at %s went away during the build: %w", r.Service, b.address, err)
+	}
+	return newError(r, s, w, err)
+}
