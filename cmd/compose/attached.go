@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/internal/logfile"
+	"github.com/compose-first/compose/internal/progress"
+	"github.com/compose-first/compose/project"
 	"github.com/compose-first/compose/scheduler"
 )
 
@@ -41,68 +41,75 @@ func (u *upRun) attached(ctx context.Context, plan scheduler.Plan) error {
 	followCtx, cancelFollow := context.WithCancel(ctx)
 	defer cancelFollow()
 
-	ends := make(chan exit, 1)
-	settled, events, errs := make(chan struct{}), (<-chan engine.Event)(nil), (<-chan error)(nil)
-	events, errs = u.rooms.engine.Events(followCtx, u.project.Name)
+	ends, settled := make(chan exit, 1), make(chan struct{})
+	events, errs := u.rooms.engine.Events(followCtx, u.project.Name)
 	f := u.follower(ends)
-	fmt.Fprintln(u.out, "Attaching to "+strings.Join(u.attachedNames(), ", "))
+	u.write(func() { fmt.Fprintln(u.out, "Attaching to "+strings.Join(u.attachedNames(), ", ")) })
+	followed, done := make(chan error, 1), make(chan error, 1)
+	go func() { followed <- f.run(followCtx, u.containers, events, errs, settled) }()
+	go func() { done <- u.bringUp(runCtx, plan) }()
 
-	var g errgroup.Group
-	g.Go(func() error { return f.run(followCtx, u.containers, events, errs, settled) })
-	done := make(chan error, 1)
-	go func() {
-		err := u.perform(runCtx, plan, u.host, hideStarts)
-		if err == nil {
-			err = u.sync(runCtx, u.rooms)
+	// end stops the run and what it has started, and prints the last lines.
+	end := func(reason string) error {
+		u.write(func() { fmt.Fprintln(u.status(), reason) })
+		cancelRun(errStopRun)
+		if done != nil {
+			<-done
+			close(settled)
 		}
-		if d := u.shown(); d != nil {
-			d.Settle()
+		err := u.stopAll(ctx, caught)
+		select {
+		case <-followed:
+		case <-time.After(lastLines):
+			cancelFollow()
+			<-followed
 		}
-		done <- err
-	}()
-	followed := make(chan error, 1)
-	go func() { followed <- g.Wait() }()
-
-	finish := func() {
-		cancelFollow()
-		<-followed
+		return err
 	}
-	running := true
 	for {
 		select {
 		case err := <-done:
-			running = false
 			if err != nil {
-				finish()
+				cancelFollow()
+				<-followed
 				return err
 			}
+			done = nil
 			u.release() // others may change the project while we look on
 			close(settled)
 		case err := <-followed:
+			if done != nil { // its events are gone; the plan goes on all the same
+				return errors.Join(<-done, err)
+			}
 			return err
 		case e := <-ends:
-			cancelRun(errStopRun)
-			if running {
-				<-done
+			if err := end("Aborting on container exit..."); err != nil {
+				return err
 			}
-			fmt.Fprintln(u.status(), "Aborting on container exit...")
-			err := u.stopAll(ctx, caught)
-			finish()
-			return errors.Join(err, exitWith(u.codeOf(ctx, e)))
+			return exitWith(u.codeOf(ctx, e))
 		case <-caught:
-			fmt.Fprintln(u.status(), "Gracefully Stopping... press Ctrl+C again to force")
-			cancelRun(errStopRun)
-			if running {
-				<-done
-			}
-			err := u.stopAll(ctx, caught)
-			finish()
-			if err != nil {
+			if err := end("Gracefully Stopping... press Ctrl+C again to force"); err != nil {
 				return &exitError{code: codeInterrupted, err: err}
 			}
 			return errInterrupted
 		}
 	}
+}
+
+// lastLines is how long containers that were stopped may take to have their
+// last output read. What is late is in their logs.
+const lastLines = time.Second
+
+// bringUp does the plan; from then on the containers have the screen.
+func (u *upRun) bringUp(ctx context.Context, plan scheduler.Plan) error {
+	err := u.perform(ctx, plan, u.host, u.hideStarts)
+	if err == nil {
+		err = u.sync(ctx, u.rooms)
+	}
+	if d := u.shown(); d != nil {
+		d.Settle()
+	}
+	return err
 }
 
 // exit is the end of a container that ends the whole run.
@@ -122,6 +129,9 @@ func (u *upRun) follower(ends chan<- exit) *follower {
 		root:    u.rooms.root,
 		printer: newLogPrinter(style, u.out, u.err, u.write),
 		inspect: u.rooms.engine.Inspect,
+		observe: func(ctx context.Context) ([]engine.Container, error) {
+			return u.rooms.engine.Observe(ctx, u.project.Name)
+		},
 		tracked: func(c engine.Container) bool {
 			_, ok := u.project.Services[c.Record.Service]
 			return ok && !c.Record.OneOff && slices.Contains(u.included(), c.Record.Service)
@@ -184,16 +194,11 @@ func (u *upRun) attachedServices() []string {
 func (u *upRun) attachedNames() []string {
 	var names []string
 	for _, s := range u.attachedServices() {
-		replicas := u.project.Replicas(s)
-		if n, ok := u.options.plan.Scale[s]; ok {
-			replicas = n
-		}
-		for number := 1; number <= replicas; number++ {
-			name := fmt.Sprint(s, "-", number)
-			if custom := u.project.Services[s].ContainerName; custom != "" {
-				name = custom
-			}
-			names = append(names, name)
+		for number := 1; number <= u.project.Replicas(s); number++ {
+			names = append(names, shortName(engine.Container{
+				Name:   u.project.ContainerName(s, number),
+				Record: project.Record{Project: u.project.Name, Service: s, Number: number},
+			}))
 		}
 	}
 	slices.Sort(names)
@@ -202,8 +207,8 @@ func (u *upRun) attachedNames() []string {
 
 // hideStarts keeps the starts off the display: the containers speak for
 // themselves.
-func hideStarts(e scheduler.Event) bool {
-	return (e.Text == "Starting" || e.Text == "Started") && e.State != scheduler.Failed
+func (u *upRun) hideStarts(e scheduler.Event) bool {
+	return u.mode != progress.JSON && (e.Text == "Starting" || e.Text == "Started") && e.State != scheduler.Failed
 }
 
 // stopAll stops the services named on the command line, all if none; a signal

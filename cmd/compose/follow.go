@@ -19,6 +19,7 @@ type follower struct {
 	root    layout.Root
 	printer *logPrinter
 	inspect func(ctx context.Context, id string) (engine.Container, error)
+	observe func(ctx context.Context) ([]engine.Container, error) // of the project
 
 	// tracked are the containers whose end is reported; attached those of them
 	// whose output is printed, and for which run goes on.
@@ -31,6 +32,7 @@ type follower struct {
 	// its output has been printed. It may be nil.
 	exited func(c engine.Container, code int, restarting bool)
 
+	begun   time.Time
 	streams map[string]*stream // by container ID; only run touches it
 	ends    chan *stream
 	readers sync.WaitGroup
@@ -45,6 +47,7 @@ type stream struct {
 	code      int         // of an exit not reported yet; -1: none
 	gone      bool
 	ongoing   bool      // it runs, or will again
+	reported  time.Time // start of the last run whose end was reported
 	last      time.Time // of the last entry printed; the reader's own while reading
 }
 
@@ -55,7 +58,7 @@ func (f *follower) run(ctx context.Context, containers []engine.Container, event
 	ctx, cancel := context.WithCancel(ctx)
 	defer f.readers.Wait()
 	defer cancel()
-	f.streams, f.ends = map[string]*stream{}, make(chan *stream)
+	f.begun, f.streams, f.ends = time.Now(), map[string]*stream{}, make(chan *stream)
 	for _, c := range containers {
 		f.begin(ctx, c, f.first)
 	}
@@ -68,9 +71,15 @@ func (f *follower) run(ctx context.Context, containers []engine.Container, event
 			return nil
 		case <-settled:
 			settled = nil
+			if err := f.catchUp(ctx); err != nil {
+				return err
+			}
 		case s := <-f.ends:
 			s.reading = false
 			f.report(ctx, s)
+			if s.running.Load() { // started again while the last lines were read
+				f.resume(ctx, s)
+			}
 		case e, ok := <-events:
 			if !ok {
 				events = nil
@@ -181,15 +190,56 @@ func (f *follower) started(ctx context.Context, e engine.Event, s *stream) {
 	if s.code >= 0 { // started again before its last output was read
 		f.report(ctx, s)
 	}
+	f.runs(ctx, s)
+}
+
+// runs takes note that a container runs.
+func (f *follower) runs(ctx context.Context, s *stream) {
 	s.ongoing = true
 	s.running.Store(true)
-	o := logfile.Options{Tail: -1, Since: s.last, Until: f.later.Until}
-	if s.last.IsZero() {
-		o = f.later
-	} else {
-		o.Since = s.last.Add(1)
+	f.resume(ctx, s)
+}
+
+// resume goes on reading a container's log after what was printed of it.
+func (f *follower) resume(ctx context.Context, s *stream) {
+	if s.reading {
+		return
+	}
+	o := f.later
+	if !s.last.IsZero() {
+		o.Tail, o.Since = -1, s.last.Add(1)
 	}
 	f.read(ctx, s, o)
+}
+
+// catchUp takes note of what has happened and whose events are still on their
+// way: without it, containers that ended at once would be missed.
+func (f *follower) catchUp(ctx context.Context) error {
+	containers, err := f.observe(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range containers {
+		s := f.streams[c.ID]
+		if s == nil {
+			if s = f.begin(ctx, c, f.later); s == nil {
+				continue
+			}
+			f.replaces(s)
+		}
+		switch {
+		case s.ongoing:
+		case alive(c.State):
+			f.runs(ctx, s)
+		case c.State == engine.StateExited && s.code < 0 && c.StartedAt.After(f.begun) && !c.StartedAt.Equal(s.reported):
+			s.code = c.ExitCode
+			f.resume(ctx, s)
+			if !s.reading {
+				f.report(ctx, s)
+			}
+		}
+	}
+	return nil
 }
 
 // replaces tells that a container has taken the place of another.
@@ -209,6 +259,10 @@ func (f *follower) report(ctx context.Context, s *stream) {
 	s.code = -1
 	if c, err := f.inspect(ctx, s.container.ID); err == nil {
 		s.container = c
+		if c.StartedAt.Equal(s.reported) {
+			return // catchUp was faster than the event
+		}
+		s.reported = c.StartedAt
 	} else {
 		s.gone = true
 	}

@@ -84,7 +84,9 @@ func (a *app) logs(ctx context.Context, o logsOptions, services []string) error 
 	settled := make(chan struct{})
 	close(settled)
 	f := &follower{
-		root: r.root, printer: printer, inspect: r.engine.Inspect, tracked: wanted, attached: wanted,
+		root: r.root, printer: printer, inspect: r.engine.Inspect,
+		observe: func(ctx context.Context) ([]engine.Container, error) { return r.engine.Observe(ctx, name) },
+		tracked: wanted, attached: wanted,
 		first: read, later: logfile.Options{Tail: -1, Until: read.Until},
 	}
 	return f.run(ctx, containers, events, errs, settled)
