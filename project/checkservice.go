@@ -494,6 +494,9 @@ func namespacedSysctl(name string) bool {
 func (l *loading) checkMounts(s types.ServiceConfig) error {
 	mounts := map[string]string{}
 	add := func(key, target string) error {
+		if len(target) > 2 && target[1] == ':' && target[2] == '/' {
+			return l.fail(s.Name, key, "%q is read as a path on a Windows drive: give the volume a name of two letters or more, or use the long form", target)
+		}
 		if !path.IsAbs(target) || strings.ContainsFunc(target, unprintable) {
 			return l.fail(s.Name, key, "target %q is not an absolute path", target)
 		}

@@ -18,6 +18,7 @@ var ErrNoService = errors.New("no such service")
 type Error struct {
 	File    string // as it was opened; "-" is standard input
 	Line    int    // from 1
+	Column  int    // from 1; of YAML that cannot be read
 	Service string
 	Key     string // dotted path below the service, or from the top without one
 	Msg     string // whole, names service and key where they are known
@@ -25,7 +26,7 @@ type Error struct {
 	cause error
 }
 
-// Error returns "FILE:LINE: MSG" as far as they are known.
+// Error returns "FILE:LINE:COLUMN: MSG" as far as they are known.
 func (e *Error) Error() string {
 	file := e.File
 	if file == "-" {
@@ -36,8 +37,10 @@ func (e *Error) Error() string {
 		return e.Msg
 	case e.Line == 0:
 		return fmt.Sprintf("%s: %s", file, e.Msg)
-	default:
+	case e.Column == 0:
 		return fmt.Sprintf("%s:%d: %s", file, e.Line, e.Msg)
+	default:
+		return fmt.Sprintf("%s:%d:%d: %s", file, e.Line, e.Column, e.Msg)
 	}
 }
 

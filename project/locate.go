@@ -102,76 +102,6 @@ func leadingIndex(path string) (index int, rest string, ok bool) {
 	return index, m[3], err == nil
 }
 
-// explain completes an error of compose-go with file, line, service and key,
-// as far as its text tells them.
-func explain(err error, files []source) error {
-	if err == nil {
-		return nil
-	}
-	msg := cleanLines(err.Error())
-	e := &Error{Msg: msg, cause: err}
-	if m := parseFault.FindStringSubmatch(msg); m != nil {
-		e.File = m[1]
-		if l := lineFault.FindStringSubmatch(msg); l != nil {
-			e.Line, _ = strconv.Atoi(l[1])
-		}
-		return e
-	}
-	path := faultPath(msg)
-	if path == "" {
-		if len(files) == 1 {
-			e.File = files[0].name
-		}
-		return e
-	}
-	at := locate(files, path)
-	e.File, e.Line = at.file, at.line
-	e.Service, e.Key = splitPath(path, files)
-	return e
-}
-
-var (
-	parseFault   = regexp.MustCompile(`(?s)^failed to parse (.+?): `)
-	lineFault    = regexp.MustCompile(`\bline (\d+)`)
-	unknownKey   = regexp.MustCompile(`^validating .+?: (\S*) ?additional properties '([^']+)'`)
-	schemaFault  = regexp.MustCompile(`^validating .+?: (\S+) `)
-	serviceFault = regexp.MustCompile(`^(?:service|job) "?([a-zA-Z0-9._-]+)"? (.*)`)
-	anyPath      = regexp.MustCompile(`\b((?:services|networks|volumes|configs|secrets|models|include)(?:\.[^\s:'"]+|\[\d+\])+)`)
-)
-
-// serviceKeys are the keys that texts about a whole service speak of.
-var serviceKeys = []struct{ text, key string }{
-	{"depends on", ".depends_on."},
-	{"refers to undefined network", ".networks."},
-	{"refers to undefined volume", ".volumes"},
-	{"refers to undefined config", ".configs"},
-	{"refers to undefined secret", ".secrets"},
-	{"refers to undefined build secret", ".build.secrets"},
-}
-
-// faultPath returns the dotted path that a text of compose-go is about, or "".
-func faultPath(msg string) string {
-	if m := unknownKey.FindStringSubmatch(msg); m != nil {
-		return strings.TrimPrefix(m[1]+"."+m[2], ".")
-	}
-	if m := schemaFault.FindStringSubmatch(msg); m != nil {
-		return m[1]
-	}
-	if m := serviceFault.FindStringSubmatch(msg); m != nil {
-		path := "services." + m[1]
-		for _, k := range serviceKeys {
-			if strings.HasPrefix(m[2], k.text) {
-				return path + k.key
-			}
-		}
-		return path
-	}
-	if m := anyPath.FindStringSubmatch(msg); m != nil {
-		return strings.TrimRight(m[1], ".,")
-	}
-	return ""
-}
-
 // splitPath divides "services.web.ports[0]" into "web" and "ports[0]"; a path
 // elsewhere is a key without a service.
 func splitPath(path string, files []source) (service, key string) {
@@ -192,6 +122,11 @@ func splitPath(path string, files []source) (service, key string) {
 	service, key, _ = strings.Cut(rest, ".")
 	return service, key
 }
+
+const (
+	scalarNode  = yaml.ScalarNode
+	mappingNode = yaml.MappingNode
+)
 
 // mapped returns the value of key in n, or nil.
 func mapped(n *yaml.Node, key string) *yaml.Node {

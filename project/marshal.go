@@ -9,8 +9,6 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-const scalarNode = yaml.ScalarNode
-
 // Marshal returns the project as a Compose file, format "yaml" or "json".
 // Loading the result gives the same project with the same hashes: what env
 // files define stands under environment, and a "$" is doubled. A project that

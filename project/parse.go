@@ -55,15 +55,24 @@ func (f *source) parse() error {
 		var doc yaml.Node
 		err := dec.Decode(&doc)
 		if errors.Is(err, io.EOF) {
-			return nil
+			break
 		}
 		if err != nil {
 			return explain(fmt.Errorf("failed to parse %s: %w", f.name, err), nil)
 		}
-		if len(doc.Content) > 0 {
-			f.docs = append(f.docs, doc.Content[0])
+		if len(doc.Content) == 0 {
+			continue
 		}
+		top := doc.Content[0]
+		if top.Kind != mappingNode {
+			return &Error{File: f.name, Line: top.Line, Msg: "top-level object must be a mapping"}
+		}
+		f.docs = append(f.docs, top)
 	}
+	if len(f.docs) == 0 {
+		return &Error{File: f.name, Msg: "empty compose file"}
+	}
+	return nil
 }
 
 // buildModel merges, interpolates and completes the files.
