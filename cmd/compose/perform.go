@@ -64,6 +64,9 @@ func (a *app) pretend(plan scheduler.Plan) error {
 	if d == nil {
 		return nil
 	}
+	for _, n := range plan.Notes {
+		d.Emit(progress.Event{ID: n.ID, Text: n.Text, Status: progress.Done})
+	}
 	for _, r := range plan.Unchanged {
 		d.Emit(progress.Event{ID: "Container " + r.Name, Text: "Running", Status: progress.Done})
 	}

@@ -67,6 +67,7 @@ would do, and why, and does none of it.`,
 	)
 	a.addCommands(root)
 	finishCommands(root)
+	a.completeFlags(root)
 	return root
 }
 
@@ -88,6 +89,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		a.buildCommand(), a.pullCommand(), a.configCommand(),
 	} {
 		c.GroupID = "project"
+		c.ValidArgsFunction = a.completeServices
 		root.AddCommand(c)
 	}
 	for _, c := range []*cobra.Command{a.lsCommand(), a.imageCommand(), a.engineCommand(), a.versionCommand()} {

@@ -363,7 +363,10 @@ func (u *upRun) dryRun(_ context.Context, images, plan scheduler.Plan) error {
 
 // joinPlans is second after all of first.
 func joinPlans(first, second scheduler.Plan) scheduler.Plan {
-	joined := scheduler.Plan{Nodes: slices.Clone(first.Nodes), Unchanged: second.Unchanged}
+	joined := scheduler.Plan{
+		Nodes: slices.Clone(first.Nodes), Unchanged: second.Unchanged,
+		Notes: append(slices.Clone(first.Notes), second.Notes...),
+	}
 	shift := func(nodes []int) []int {
 		moved := make([]int, 0, len(nodes))
 		for _, i := range nodes {
