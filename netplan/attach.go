@@ -26,6 +26,10 @@ func (h *Host) Attach(ctx context.Context, netnsPath string, wires []Wire, o Att
 			return fmt.Errorf("attach to %s: %w", w.Network.Name, err)
 		}
 	}
+	// One at a time: the kernel has one lock for all of this, and threads that
+	// wait for it in turn are slower than one that has it.
+	h.wiring.Lock()
+	defer h.wiring.Unlock()
 	host, err := openRTNL()
 	if err != nil {
 		return err
@@ -42,16 +46,16 @@ func (h *Host) Attach(ctx context.Context, netnsPath string, wires []Wire, o Att
 		bound = true
 	}
 	if bound {
-		f, err := os.Open(netnsPath)
+		fd, err := openNetns(netnsPath)
 		if err != nil {
-			return fmt.Errorf("open network namespace: %w", err)
+			return err
 		}
-		defer f.Close()
-		return inNetns(int(f.Fd()), func() error { return wireUp(host, netnsPath, wires) })
+		defer unix.Close(fd)
+		return inNetns(fd, func() error { return wireUp(host, netnsPath, wires) })
 	}
 	defer func() {
 		if retErr != nil {
-			retErr = errors.Join(retErr, h.Detach(context.WithoutCancel(ctx), netnsPath))
+			retErr = errors.Join(retErr, h.detach(host, netnsPath))
 		}
 	}()
 	return inNetns(-1, func() error {
@@ -69,11 +73,20 @@ func (h *Host) Attach(ctx context.Context, netnsPath string, wires []Wire, o Att
 // unbinds it. The host's ends go at once, so that the addresses are free even
 // while something still holds the namespace. Nothing there is no error.
 func (h *Host) Detach(ctx context.Context, netnsPath string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// Not one at a time: deleting waits long for all processors to have let go
+	// of the interface, and many can wait together.
 	host, err := openRTNL()
 	if err != nil {
 		return err
 	}
 	defer host.close()
+	return h.detach(host, netnsPath)
+}
+
+func (h *Host) detach(host *rtnl, netnsPath string) error {
 	for place := 0; ; place++ {
 		name := hostEnd(netnsPath, place)
 		if index, err := host.linkIndex(name); err != nil || index == 0 {
@@ -130,13 +143,13 @@ func pairs(host, inside *rtnl, netnsPath string, wires []Wire) error {
 	if len(wires) == 0 {
 		return nil
 	}
-	netns, err := os.Open(threadNetns)
+	netns, err := openNetns(threadNetns)
 	if err != nil {
-		return fmt.Errorf("open network namespace: %w", err)
+		return err
 	}
-	defer netns.Close()
+	defer unix.Close(netns)
 	for place, w := range wires {
-		if err := pair(host, inside, hostEnd(netnsPath, place), int(netns.Fd()), w); err != nil {
+		if err := pair(host, inside, hostEnd(netnsPath, place), netns, w); err != nil {
 			return fmt.Errorf("attach to %s: %w", w.Network.Name, err)
 		}
 	}

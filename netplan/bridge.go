@@ -93,6 +93,9 @@ func (h *Host) bridgeSettings(n Network) error {
 		settings = append(settings, [2]string{"ipv6/conf/" + n.Bridge + "/disable_ipv6", "1"})
 	}
 	for _, s := range settings {
+		if b, err := os.ReadFile("/proc/sys/net/" + s[0]); err == nil && strings.TrimSpace(string(b)) == s[1] {
+			continue // writing ip_forward again would reset what others have set an interface to
+		}
 		err := sysctl(s[0], s[1])
 		if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(s[0], "ipv6/") {
 			continue // a kernel without IPv6

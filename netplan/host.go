@@ -19,7 +19,8 @@ type Host struct {
 	store *Store
 	tag   string // marks what is ours: "compose", or "compose-1a2b3c4d" of another root
 
-	mu sync.Mutex // one change of the nftables table at a time
+	wiring sync.Mutex // one container wired at a time
+	mu     sync.Mutex // one change of the nftables table at a time
 }
 
 // NewHost returns the host network of an engine. It changes nothing yet.

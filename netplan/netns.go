@@ -31,12 +31,12 @@ func isNetns(path string) (bool, error) {
 // thread goes back to the host's afterwards; one that cannot is never used again.
 func inNetns(fd int, do func() error) (retErr error) {
 	runtime.LockOSThread()
-	home, err := os.Open(threadNetns)
+	home, err := openNetns(threadNetns)
 	if err != nil {
 		runtime.UnlockOSThread()
-		return fmt.Errorf("open own network namespace: %w", err)
+		return err
 	}
-	defer home.Close()
+	defer unix.Close(home)
 	if fd < 0 {
 		err = unix.Unshare(unix.CLONE_NEWNET)
 	} else {
@@ -49,7 +49,7 @@ func inNetns(fd int, do func() error) (retErr error) {
 	defer func() {
 		// A locked thread ends with its goroutine, so one that is stuck in the
 		// wrong namespace cannot serve anyone else.
-		if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
+		if err := unix.Setns(home, unix.CLONE_NEWNET); err != nil {
 			retErr = errors.Join(retErr, fmt.Errorf("leave network namespace: %w", err))
 			return
 		}
@@ -64,11 +64,11 @@ func bindNetns(source, path string) (retErr error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make network namespace folder: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY|unix.O_NOFOLLOW, 0o400)
+	fd, err := unix.Open(path, unix.O_CREAT|unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o400)
 	if err != nil {
 		return fmt.Errorf("make network namespace file: %w", err)
 	}
-	f.Close()
+	unix.Close(fd)
 	defer func() {
 		if retErr != nil {
 			os.Remove(path)
@@ -97,14 +97,31 @@ func unbindNetns(path string) error {
 	return nil
 }
 
-// sysctl writes a network setting of the calling thread's namespace, unless it has that value.
+// sysctl writes a network setting of the calling thread's namespace.
 func sysctl(name, value string) error {
-	path := filepath.Join("/proc/sys/net", name)
-	if b, err := os.ReadFile(path); err == nil && string(b) == value+"\n" {
-		return nil
-	}
-	if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
+	if err := writeFile("/proc/sys/net/"+name, value); err != nil {
 		return fmt.Errorf("set net/%s to %s: %w", name, value, err)
 	}
 	return nil
+}
+
+// writeFile writes to a file that is there. It makes the three system calls and
+// no more: os.File would first see whether the file can be polled.
+func writeFile(path, value string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(value))
+	return err
+}
+
+// openNetns returns a descriptor of the namespace at path.
+func openNetns(path string) (int, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open network namespace %s: %w", path, err)
+	}
+	return fd, nil
 }

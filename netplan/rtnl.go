@@ -20,7 +20,7 @@ type rtnl struct {
 
 // replyBytes is enough for the acknowledgements of one batch: each is 36 bytes
 // and, of an error, a short text.
-const replyBytes = 32 << 10
+const replyBytes = 8 << 10
 
 func openRTNL() (*rtnl, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
