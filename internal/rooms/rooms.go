@@ -52,8 +52,8 @@ var Libraries = []Library{
 	{"github.com/compose-spec/compose-go/v2/loader", []string{"project"}, "Compose files are read in one place"},
 	{"github.com/spf13/cobra", []string{"cmd"}, "flags end where the commands end"},
 	{"github.com/moby/buildkit", []string{"build", "internal/bundle"}, "BuildKit is build's subject; the bundle asks it whether it serves"},
-	{"github.com/vishvananda/netlink", []string{"netplan"}, "interfaces and routes are netplan's subject"},
-	{"github.com/google/nftables", []string{"netplan"}, "packet filters are netplan's subject"},
+	{"github.com/vishvananda/netlink", []string{"netplan", "internal/enginetest"}, "interfaces and routes are netplan's subject; tests look for what it left"},
+	{"github.com/google/nftables", []string{"netplan", "internal/enginetest"}, "packet filters are netplan's subject; tests look for what it left"},
 	{"github.com/miekg/dns", []string{"netplan"}, "names are netplan's subject"},
 }
 
