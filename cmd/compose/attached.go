@@ -256,7 +256,7 @@ func (u *upRun) end(ctx context.Context, kill bool) error {
 	if err != nil {
 		return err
 	}
-	return u.perform(ctx, plan, u.hostFor(u.rooms, u.project, containers, u.imageHost(u.options.images)), nil)
+	return u.perform(ctx, plan, u.hostFor(u.rooms, u.project, containers, u.imageHost(u.project, u.options.images)), nil)
 }
 
 // codeOf is the exit code that an aborted run returns: that of the service

@@ -89,7 +89,7 @@ func (a *app) buildImages(ctx context.Context, o buildOptions) error {
 		return err
 	}
 	a.show("build")
-	ho := a.imageHost(imageOptions{quietBuild: o.quiet})
+	ho := a.imageHost(p, imageOptions{quietBuild: o.quiet})
 	ho.NoCache, ho.Pull, ho.BuildArgs = o.noCache, o.pull, args
 	return a.perform(ctx, plan, a.hostFor(r, p, nil, ho), nil)
 }

@@ -36,14 +36,6 @@ func truth(s string) bool {
 	return false
 }
 
-// truthOr is truth with a default for a variable that is not set.
-func truthOr(s string, unset bool) bool {
-	if s == "" {
-		return unset
-	}
-	return truth(s)
-}
-
 // readEnvironment reads the .env files that settings of compose itself may
 // come from. What is wrong with a file is left for project.Load to say: most
 // settings have no need of it.

@@ -9,16 +9,17 @@ import (
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/host"
 	"github.com/compose-first/compose/internal/progress"
+	"github.com/compose-first/compose/project"
 )
 
 // imageHost are the options of a host whose pulls and builds are shown.
-func (a *app) imageHost(o imageOptions) host.Options {
+func (a *app) imageHost(p *project.Project, o imageOptions) host.Options {
 	var h host.Options
 	if !o.quietPull {
 		h.Pulling = a.showPull
 	}
 	if !o.quietBuild {
-		h.Building = (&buildLog{app: a}).show
+		h.Building = (&buildLog{app: a, project: p}).show
 	}
 	return h
 }
@@ -48,7 +49,8 @@ func (a *app) showPull(p engine.PullProgress) {
 // buildLog writes the log of builds: on standard output, each line with the
 // service it is of; on a terminal the step under way is shown instead.
 type buildLog struct {
-	app *app
+	app     *app
+	project *project.Project
 
 	mu    sync.Mutex
 	names map[string]string // of steps, by id
@@ -63,8 +65,8 @@ func (b *buildLog) show(e build.Event) {
 	if a.mode == progress.TTY && os.Getenv("BUILDKIT_PROGRESS") != "plain" {
 		if e.State == build.Started || e.State == build.Progressed {
 			d.Emit(progress.Event{
-				ID: e.Step, ParentID: "Service " + e.Service, Status: progress.Working,
-				Text: e.Name, Current: e.Current, Total: e.Total,
+				ID: "Image " + b.project.ImageName(e.Service), Status: progress.Working,
+				Text: "Building", Details: b.name(e), Current: e.Current, Total: e.Total,
 			})
 		}
 		return
@@ -74,8 +76,8 @@ func (b *buildLog) show(e build.Event) {
 	}
 }
 
-// line is what the log says of an event, "" when nothing.
-func (b *buildLog) line(e build.Event) string {
+// name is what a step does; events after the first know its id alone.
+func (b *buildLog) name(e build.Event) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.names == nil {
@@ -84,8 +86,13 @@ func (b *buildLog) line(e build.Event) string {
 	if e.Name != "" {
 		b.names[e.Step] = e.Name
 	}
+	return b.names[e.Step]
+}
+
+// line is what the log says of an event, "" when nothing.
+func (b *buildLog) line(e build.Event) string {
 	head := "[" + progress.Escape(e.Service) + "] "
-	name := progress.Escape(b.names[e.Step])
+	name := progress.Escape(b.name(e))
 	switch e.State {
 	case build.Started:
 		return head + name

@@ -183,7 +183,7 @@ func (a *app) prepareOneOff(ctx context.Context, r *rooms, p *project.Project, o
 		return nil, err
 	}
 	a.tell(warnings)
-	ho := a.imageHost(o.images)
+	ho := a.imageHost(p, o.images)
 	ho.Adjust = o.adjust(service)
 	h := a.hostFor(r, p, containers, ho)
 	if err := h.Check(ctx, plan); err != nil {

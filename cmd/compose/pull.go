@@ -63,5 +63,5 @@ func (a *app) pull(ctx context.Context, o scheduler.PullOptions, quiet, ignore b
 		}
 	}
 	a.show("pull")
-	return a.perform(ctx, plan, a.hostFor(r, p, nil, a.imageHost(imageOptions{quietPull: quiet})), nil)
+	return a.perform(ctx, plan, a.hostFor(r, p, nil, a.imageHost(p, imageOptions{quietPull: quiet})), nil)
 }

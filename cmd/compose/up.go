@@ -279,7 +279,7 @@ func (u *upRun) images(ctx context.Context) (scheduler.Plan, error) {
 	if plan.Empty() || u.global.dryRun || o.printPlan != "" {
 		return plan, nil
 	}
-	h := u.hostFor(u.rooms, u.project, nil, u.imageHost(o.images))
+	h := u.hostFor(u.rooms, u.project, nil, u.imageHost(u.project, o.images))
 	return plan, u.perform(ctx, plan, h, nil)
 }
 
@@ -305,7 +305,7 @@ func (u *upRun) prepare(ctx context.Context) (scheduler.Plan, error) {
 		return scheduler.Plan{}, err
 	}
 	u.tell(warnings)
-	u.host = u.hostFor(u.rooms, u.project, containers, u.imageHost(u.options.images))
+	u.host = u.hostFor(u.rooms, u.project, containers, u.imageHost(u.project, u.options.images))
 	if u.global.dryRun || u.options.printPlan != "" {
 		return plan, nil
 	}
