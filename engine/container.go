@@ -1,7 +1,17 @@
 package engine
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strconv"
 	"time"
+
+	tasks "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/typeurl/v2"
 
 	"github.com/compose-first/compose/project"
 )
@@ -16,7 +26,7 @@ const (
 	StatePaused     State = "paused"
 	StateRestarting State = "restarting" // exited, and its restart policy is about to start it again
 	StateExited     State = "exited"
-	StateDead       State = "dead"
+	StateDead       State = "dead" // its shim is gone, and how it ended is not known yet
 	StateRemoving   State = "removing"
 )
 
@@ -25,8 +35,8 @@ type Container struct {
 	ID     string // 64 hex digits
 	Name   string
 	Record project.Record
-	// RecordError says why Record could not be read; the labels still tell
-	// project, service and number.
+	// RecordError says why Record could not be read; project, service and
+	// number are then those of the labels.
 	RecordError error
 	Labels      map[string]string
 	ConfigHash  string
@@ -45,3 +55,201 @@ type Container struct {
 	OOMKilled    bool   // the last run ended so
 	Stopped      bool   // by hand
 }
+
+// Observe returns the containers of a project, all of ours with "", sorted by
+// name. It costs one listing of containers and one of tasks, however many
+// there are.
+func (c *Client) Observe(ctx context.Context, projectName string) ([]Container, error) {
+	filter := fmt.Sprintf("labels.%q", project.LabelName)
+	if projectName != "" {
+		filter = fmt.Sprintf("labels.%q==%q", project.LabelProject, projectName)
+	}
+	type listing struct {
+		byID map[string]*task.Process
+		err  error
+	}
+	tasksListed := make(chan listing, 1)
+	go func() {
+		byID, err := c.listTasks(ctx)
+		tasksListed <- listing{byID, err}
+	}()
+	records, err := c.containers.List(ctx, filter)
+	listed := <-tasksListed
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", edge(err))
+	}
+	if listed.err != nil {
+		return nil, listed.err
+	}
+	all := make([]Container, len(records))
+	for i, r := range records {
+		all[i] = describe(r, listed.byID[r.ID])
+	}
+	sort.Slice(all, func(i, j int) bool {
+		if all[i].Name != all[j].Name {
+			return all[i].Name < all[j].Name
+		}
+		return all[i].ID < all[j].ID
+	})
+	return all, nil
+}
+
+// Inspect returns one container. ErrNotFound.
+func (c *Client) Inspect(ctx context.Context, id string) (Container, error) {
+	r, err := c.containers.Get(ctx, id)
+	if err != nil {
+		return Container{}, fmt.Errorf("inspect container %s: %w", short(id), edge(err))
+	}
+	t, err := c.getTask(ctx, id)
+	if err != nil {
+		return Container{}, err
+	}
+	return describe(r, t), nil
+}
+
+func (c *Client) listTasks(ctx context.Context) (map[string]*task.Process, error) {
+	resp, err := c.tasks.List(ctx, &tasks.ListTasksRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("list tasks: %w", edge(err))
+	}
+	byID := make(map[string]*task.Process, len(resp.Tasks))
+	for _, t := range resp.Tasks {
+		byID[taskID(t)] = t
+	}
+	return byID, nil
+}
+
+// getTask returns the task of a container, nil when it has none.
+func (c *Client) getTask(ctx context.Context, id string) (*task.Process, error) {
+	resp, err := c.tasks.Get(ctx, &tasks.GetRequest{ContainerID: id})
+	if err = edge(err); err != nil {
+		if isNotFound(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("look at the task of %s: %w", short(id), err)
+	}
+	return resp.Process, nil
+}
+
+// taskID is the container of a task: containerd fills one field or the other.
+func taskID(t *task.Process) string {
+	if t.ContainerID != "" {
+		return t.ContainerID
+	}
+	return t.ID
+}
+
+// describe makes a Container of what containerd keeps of it and of its task,
+// which is nil when there is none.
+func describe(r containers.Container, t *task.Process) Container {
+	l := r.Labels
+	c := Container{
+		ID:           r.ID,
+		Name:         l[project.LabelName],
+		Labels:       l,
+		ConfigHash:   l[project.LabelConfigHash],
+		ImageDigest:  l[project.LabelImage],
+		Image:        r.Image,
+		SnapshotKey:  r.SnapshotKey,
+		Created:      r.CreatedAt,
+		ExitCode:     labelInt(l, project.LabelExitCode),
+		StartedAt:    labelTime(l, project.LabelStartedAt),
+		FinishedAt:   labelTime(l, project.LabelFinishedAt),
+		Health:       l[project.LabelHealth],
+		RestartCount: labelInt(l, project.LabelRestartCount),
+		OOMKilled:    l[project.LabelOOMKilled] == "true",
+		Stopped:      l[project.LabelStopped] == "true",
+	}
+	c.Record, c.RecordError = readRecord(r)
+	if t == nil {
+		c.State = stateWithoutTask(l)
+		return c
+	}
+	c.State = taskState(t.Status, l)
+	switch c.State {
+	case StateRunning, StatePaused:
+		c.PID = t.Pid
+		c.FinishedAt = time.Time{}
+	case StateExited, StateRestarting:
+		if l[project.LabelFinishedAt] == "" { // nobody has settled it yet
+			c.ExitCode = int(t.ExitStatus)
+			c.FinishedAt = t.ExitedAt.AsTime()
+		}
+	}
+	return c
+}
+
+// stateWithoutTask is that of a container which has no task: never started,
+// ended and settled, or cut off by a crash of the whole machine.
+func stateWithoutTask(labels map[string]string) State {
+	switch {
+	case labels[project.LabelRestarting] == "true":
+		return StateRestarting
+	case labels[project.LabelStartedAt] == "" && labels[project.LabelFinishedAt] == "":
+		return StateCreated
+	}
+	return StateExited
+}
+
+func taskState(s task.Status, labels map[string]string) State {
+	switch s {
+	case task.Status_CREATED:
+		return StateCreated
+	case task.Status_RUNNING:
+		return StateRunning
+	case task.Status_PAUSED, task.Status_PAUSING:
+		return StatePaused
+	case task.Status_STOPPED:
+		if labels[project.LabelRestarting] == "true" {
+			return StateRestarting
+		}
+		return StateExited
+	}
+	return StateDead
+}
+
+// recordType is the type of a Record among a container's extensions: JSON.
+const recordType = "github.com/compose-first/compose/project.Record"
+
+// recordExtension wraps a Record for containerd.
+func recordExtension(r project.Record) (typeurl.Any, error) {
+	a, err := encodeJSON(recordType, r)
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	return a, nil
+}
+
+// readRecord returns the Record of a container. One that is missing or garbled
+// is an error, beside what the labels tell of it.
+func readRecord(c containers.Container) (project.Record, error) {
+	var r project.Record
+	err := fmt.Errorf("container %s has no record", short(c.ID))
+	if ext, ok := c.Extensions[project.RecordExtension]; ok {
+		if err = json.Unmarshal(ext.GetValue(), &r); err == nil {
+			return r, nil
+		}
+		err = fmt.Errorf("record of container %s is garbled: %w", short(c.ID), err)
+	}
+	return project.Record{
+		Project: c.Labels[project.LabelProject],
+		Service: c.Labels[project.LabelService],
+		Number:  labelInt(c.Labels, project.LabelNumber),
+		OneOff:  c.Labels[project.LabelOneOff] == "True",
+	}, err
+}
+
+// labelInt reads a decimal label, 0 when it is absent or none.
+func labelInt(labels map[string]string, key string) int {
+	n, _ := strconv.Atoi(labels[key])
+	return n
+}
+
+// labelTime reads a time label, zero when it is absent or none.
+func labelTime(labels map[string]string, key string) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, labels[key])
+	return t
+}
+
+// short is the form of an id that people read.
+func short(id string) string { return id[:min(12, len(id))] }

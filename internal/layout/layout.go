@@ -106,6 +106,9 @@ func (r Root) ExecDir() string { return filepath.Join(r.Run, "exec") }
 // into the container id, which shares its IPC namespace.
 func (r Root) SharedMemory(id string) string { return filepath.Join(r.Run, "shm", id) }
 
+// ImageMounts is where the files of images are mounted while somebody reads them.
+func (r Root) ImageMounts() string { return filepath.Join(r.Run, "images") }
+
 // RegistryHosts holds a folder with a hosts.toml for each registry that is
 // reached by mirrors or certificates of its own.
 func (r Root) RegistryHosts() string { return filepath.Join(r.State, "hosts") }

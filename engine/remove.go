@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	tasks "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types/task"
+)
+
+// Remove deletes a container with everything it has here: the task, killed if
+// need be, files, pipes and log. ErrNotFound if there was no such container;
+// what else was left of it is gone then too.
+func (c *Client) Remove(ctx context.Context, id string) error {
+	release, err := c.turn(id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := c.endTask(ctx, id); err != nil {
+		return fmt.Errorf("remove %s: %w", short(id), err)
+	}
+	missing := edge(c.containers.Delete(ctx, id))
+	if missing != nil && !isNotFound(missing) {
+		return fmt.Errorf("remove %s: %w", short(id), missing)
+	}
+	if err := edge(c.snapshots.Remove(ctx, id)); err != nil && !isNotFound(err) {
+		return fmt.Errorf("remove files of %s: %w", short(id), err)
+	}
+	if err := c.removeFiles(id); err != nil {
+		return fmt.Errorf("remove %s: %w", short(id), err)
+	}
+	if missing != nil {
+		return fmt.Errorf("remove %s: %w", short(id), missing)
+	}
+	return nil
+}
+
+// removeFiles takes away all that a container has under the engine's root and
+// that is this room's.
+func (c *Client) removeFiles(id string) error {
+	root := c.cfg.Root
+	if err := dropSharedMemory(root.SharedMemory(id)); err != nil {
+		return err
+	}
+	return errors.Join(
+		os.RemoveAll(root.Streams(id)),
+		os.RemoveAll(root.Container(id)),
+		removeIfThere(root.HealthLog(id)),
+	)
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}
+
+// endTask kills the task of a container and deletes it; without a task it does nothing.
+func (c *Client) endTask(ctx context.Context, id string) error {
+	t, err := c.getTask(ctx, id)
+	if err != nil || t == nil {
+		return err
+	}
+	if t.Status != task.Status_STOPPED {
+		if err := c.killTask(ctx, id, t.Status); err != nil {
+			return err
+		}
+	}
+	return c.deleteTask(ctx, id)
+}
+
+// killTask returns once the processes of a container are no more.
+func (c *Client) killTask(ctx context.Context, id string, status task.Status) error {
+	ended := c.ended(ctx, id)
+	err := c.kill(ctx, id, syscall.SIGKILL, true)
+	if isNotFound(err) || err != nil && shimGone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if status == task.Status_PAUSED || status == task.Status_PAUSING { // the signal arrives when it is thawed
+		_, _ = c.tasks.Resume(ctx, &tasks.ResumeTaskRequest{ContainerID: id})
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// deleteTask deletes a task that has ended; none at all is as good, and a
+// shim that is gone took its task along.
+func (c *Client) deleteTask(ctx context.Context, id string) error {
+	_, err := c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
+	if err = edge(err); err == nil || isNotFound(err) {
+		return nil
+	}
+	if strings.Contains(err.Error(), "ttrpc: closed") {
+		_, err = c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
+		if err = edge(err); err == nil || isNotFound(err) {
+			return nil
+		}
+	}
+	return fmt.Errorf("delete task: %w", err)
+}
+
+// shimGone tells whether an act failed because the shim ended meanwhile.
+func shimGone(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "ttrpc: closed") || strings.Contains(text, "connection refused") ||
+		strings.Contains(text, "shim") && strings.Contains(text, "no such file or directory")
+}

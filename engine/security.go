@@ -1,0 +1,314 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/v2/contrib/seccomp"
+	"github.com/containerd/containerd/v2/pkg/cap"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/compose-first/compose/project"
+)
+
+// defaultCaps are the capabilities of a container: CapEff 00000000a80425fb.
+// Source: Docker, oci/caps/defaults.go.
+var defaultCaps = []string{
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",
+	"CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
+}
+
+// maskedPaths cannot be read by a container, readonlyPaths not written.
+// Source: Docker, oci/defaults.go.
+var (
+	maskedPaths = []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+		"/sys/devices/virtual/powercap", "/sys/firmware",
+	}
+	readonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+)
+
+// apparmorProfile is the profile of containers where the host has AppArmor.
+const apparmorProfile = "compose-default"
+
+// capabilities sets those of the service: the defaults, all for a privileged
+// one, and what cap_add and cap_drop make of them.
+func (b *specBuilder) capabilities() error {
+	set, err := b.capabilitySet()
+	if err != nil {
+		return err
+	}
+	b.spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: set, Effective: set, Permitted: set}
+	return nil
+}
+
+func (b *specBuilder) capabilitySet() ([]string, error) {
+	add, err := capabilityNames("cap_add", b.Service.CapAdd)
+	if err != nil {
+		return nil, err
+	}
+	drop, err := capabilityNames("cap_drop", b.Service.CapDrop)
+	if err != nil {
+		return nil, err
+	}
+	base := defaultCaps
+	switch {
+	case b.Service.Privileged, slices.Contains(add, allCaps):
+		base = b.host.Caps
+	case slices.Contains(drop, allCaps):
+		base = nil
+	}
+	var set []string
+	for _, c := range base {
+		if !slices.Contains(drop, c) && slices.Contains(b.host.Caps, c) {
+			set = append(set, c)
+		}
+	}
+	for _, c := range add {
+		if c == allCaps || slices.Contains(set, c) {
+			continue
+		}
+		if !slices.Contains(b.host.Caps, c) {
+			return nil, fmt.Errorf("cap_add: the engine itself does not have %s", c)
+		}
+		set = append(set, c)
+	}
+	return set, nil
+}
+
+// allCaps stands for every capability in cap_add and cap_drop.
+const allCaps = "ALL"
+
+// capabilityNames brings names to the kernel's form, "CAP_NET_ADMIN".
+func capabilityNames(key string, names []string) ([]string, error) {
+	var all []string
+	for _, name := range names {
+		n := strings.ToUpper(strings.TrimSpace(name))
+		if n == allCaps {
+			all = append(all, allCaps)
+			continue
+		}
+		if !strings.HasPrefix(n, "CAP_") {
+			n = "CAP_" + n
+		}
+		if !slices.Contains(cap.Known(), n) {
+			return nil, fmt.Errorf("%s: %q is no capability of Linux", key, name)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+// securityOptions are the entries of security_opt.
+type securityOptions struct {
+	noNewPrivileges bool
+	seccomp         string // "": default profile; "unconfined"; path of a profile
+	apparmor        string // "": default; "unconfined"; name of a profile
+	openPaths       bool   // systempaths=unconfined
+	labels          []string
+}
+
+// parseSecurityOptions reads security_opt; "=" and ":" both separate.
+func parseSecurityOptions(entries []string) (securityOptions, error) {
+	var o securityOptions
+	for _, entry := range entries {
+		key, value, separated := entry, "", false
+		if i := strings.IndexAny(entry, "=:"); i >= 0 {
+			key, value, separated = entry[:i], entry[i+1:], true
+		}
+		bad := fmt.Errorf("security_opt: %q is not understood", entry)
+		switch key {
+		case "no-new-privileges":
+			if separated && value != "true" && value != "false" {
+				return o, bad
+			}
+			o.noNewPrivileges = value != "false"
+		case "seccomp":
+			o.seccomp = value
+		case "apparmor":
+			o.apparmor = value
+		case "label":
+			o.labels = append(o.labels, value)
+		case "systempaths":
+			if value != "unconfined" {
+				return o, bad
+			}
+			o.openPaths = true
+		default:
+			return o, bad
+		}
+		if key != "no-new-privileges" && value == "" {
+			return o, bad
+		}
+	}
+	return o, nil
+}
+
+// security sets seccomp, AppArmor, SELinux and the paths that are closed. It
+// comes after the capabilities, which the seccomp profile depends on.
+func (b *specBuilder) security() error {
+	o, err := parseSecurityOptions(b.Service.SecurityOpt)
+	if err != nil {
+		return err
+	}
+	b.spec.Process.NoNewPrivileges = o.noNewPrivileges
+	if !b.Service.Privileged && !o.openPaths {
+		b.spec.Linux.MaskedPaths = maskedPaths
+		b.spec.Linux.ReadonlyPaths = readonlyPaths
+	}
+	if err := b.seccomp(o.seccomp); err != nil {
+		return err
+	}
+	b.apparmor(o.apparmor)
+	return b.selinux(o.labels)
+}
+
+func (b *specBuilder) seccomp(profile string) error {
+	switch {
+	case profile == "unconfined", profile == "" && b.Service.Privileged:
+		return nil
+	case profile == "" || profile == "builtin":
+		b.spec.Linux.Seccomp = seccomp.DefaultProfile(b.spec)
+		return nil
+	}
+	data := []byte(profile)
+	if !strings.HasPrefix(strings.TrimSpace(profile), "{") {
+		if !filepath.IsAbs(profile) {
+			profile = filepath.Join(b.Labels[project.LabelWorkingDir], profile)
+		}
+		var err error
+		if data, err = os.ReadFile(profile); err != nil {
+			return fmt.Errorf("security_opt: seccomp profile: %w", err)
+		}
+	}
+	filter, err := parseSeccomp(data, b.spec.Process.Capabilities.Bounding)
+	if err != nil {
+		return fmt.Errorf("security_opt: seccomp profile: %w", err)
+	}
+	b.spec.Linux.Seccomp = filter
+	return nil
+}
+
+func (b *specBuilder) apparmor(profile string) {
+	switch {
+	case !b.host.AppArmor:
+		if profile != "" && profile != "unconfined" {
+			b.warn("security_opt: apparmor=%s: the host has no AppArmor", profile)
+		}
+	case profile == "" && b.Service.Privileged:
+	case profile == "":
+		b.spec.Process.ApparmorProfile = apparmorProfile
+	default:
+		b.spec.Process.ApparmorProfile = profile
+	}
+}
+
+// selinuxLabel is the label of a container's processes where the host has SELinux.
+// Source: container-selinux, lxc_contexts.
+var selinuxLabel = map[string]string{"user": "system_u", "role": "system_r", "type": "container_t", "level": "s0"}
+
+func (b *specBuilder) selinux(labels []string) error {
+	parts := map[string]string{}
+	for k, v := range selinuxLabel {
+		parts[k] = v
+	}
+	disabled := b.Service.Privileged && len(labels) == 0
+	for _, l := range labels {
+		if l == "disable" {
+			disabled = true
+			continue
+		}
+		key, value, ok := strings.Cut(l, ":")
+		if _, known := parts[key]; !ok || !known || value == "" {
+			return fmt.Errorf("security_opt: label %q is none of user:, role:, type:, level: and disable", l)
+		}
+		parts[key] = value
+	}
+	if !b.host.SELinux {
+		if len(labels) > 0 && !disabled {
+			b.warn("security_opt: label: the host has no SELinux")
+		}
+		return nil
+	}
+	if !disabled {
+		b.spec.Process.SelinuxLabel = strings.Join([]string{parts["user"], parts["role"], parts["type"], parts["level"]}, ":")
+	}
+	return nil
+}
+
+// seccompFile is a profile as Docker writes it: the OCI form, and syscalls
+// that depend on capabilities and architectures.
+// Source: Docker, profiles/seccomp/default.json.
+type seccompFile struct {
+	specs.LinuxSeccomp
+	ArchMap []struct {
+		Architecture     specs.Arch   `json:"architecture"`
+		SubArchitectures []specs.Arch `json:"subArchitectures"`
+	} `json:"archMap"`
+	Syscalls []struct {
+		specs.LinuxSyscall
+		Name     string           `json:"name"`
+		Includes seccompCondition `json:"includes"`
+		Excludes seccompCondition `json:"excludes"`
+	} `json:"syscalls"`
+}
+
+// seccompCondition holds when everything it names is there.
+type seccompCondition struct {
+	Caps   []string `json:"caps"`
+	Arches []string `json:"arches"`
+}
+
+// parseSeccomp reads a seccomp profile for a container with the given capabilities.
+func parseSeccomp(data []byte, caps []string) (*specs.LinuxSeccomp, error) {
+	var file seccompFile
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, err
+	}
+	if file.DefaultAction == "" {
+		return nil, fmt.Errorf("defaultAction is missing")
+	}
+	filter := file.LinuxSeccomp
+	filter.Syscalls = nil
+	native := nativeArch()
+	for _, m := range file.ArchMap {
+		if m.Architecture == native {
+			filter.Architectures = append([]specs.Arch{native}, m.SubArchitectures...)
+		}
+	}
+	for _, s := range file.Syscalls {
+		if s.Name != "" {
+			s.Names = append(s.Names, s.Name)
+		}
+		if !s.Includes.includes(caps) || s.Excludes.excludes(caps) {
+			continue
+		}
+		if len(s.Names) > 0 {
+			filter.Syscalls = append(filter.Syscalls, s.LinuxSyscall)
+		}
+	}
+	return &filter, nil
+}
+
+func (c seccompCondition) includes(caps []string) bool {
+	for _, want := range c.Caps {
+		if !slices.Contains(caps, want) {
+			return false
+		}
+	}
+	return len(c.Arches) == 0 || slices.Contains(c.Arches, goArch())
+}
+
+func (c seccompCondition) excludes(caps []string) bool {
+	for _, unwanted := range c.Caps {
+		if slices.Contains(caps, unwanted) {
+			return true
+		}
+	}
+	return slices.Contains(c.Arches, goArch())
+}
