@@ -36,19 +36,20 @@ func (l *loading) failTop(key, format string, args ...any) error {
 // volumes, and so reach paths and terminals.
 func (l *loading) checkNames(context.Context) error {
 	p := l.project
-	for _, name := range slices.Sorted(maps.Keys(p.AllServices())) {
+	all := p.AllServices()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if !serviceForm.MatchString(name) || len(name) > 200 {
 			return l.failTop("services."+name, "invalid service name %q: must match [a-zA-Z0-9._-]+", name)
+		}
+		for _, profile := range all[name].Profiles {
+			if !profileForm.MatchString(profile) {
+				return l.fail(name, "profiles", "invalid profile name %q: must match [a-zA-Z0-9][a-zA-Z0-9_.-]+", profile)
+			}
 		}
 	}
 	owner := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		s := p.Services[name]
-		for _, profile := range s.Profiles {
-			if !profileForm.MatchString(profile) {
-				return l.fail(name, "profiles", "invalid profile name %q: must match [a-zA-Z0-9][a-zA-Z0-9_.-]+", profile)
-			}
-		}
 		cn := s.ContainerName
 		if cn == "" {
 			continue

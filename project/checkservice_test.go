@@ -14,7 +14,7 @@ func TestServiceChecks(t *testing.T) {
 		{"a pull policy is one of a few words", "pull_policy: sometimes", `validating DIR/compose.yaml: services.a.pull_policy 'sometimes' does not match pattern '^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)$'`},
 		{"the policy build needs a build", "pull_policy: build", `service "a": pull_policy: "build" needs a build section`},
 
-		{"profiles are names", "profiles: ['?']", "ok"}, // inactive: nothing of it runs
+		{"profiles are names", "profiles: ['?']", `service "a": profiles: invalid profile name "?": must match [a-zA-Z0-9][a-zA-Z0-9_.-]+`},
 		{"container names are names", "container_name: -xx", `service "a": container_name: invalid container name "-xx": must match [a-zA-Z0-9][a-zA-Z0-9_.-]+`},
 		{"no path can be a container name", "container_name: aa/../bb", `service "a": container_name: invalid container name "aa/../bb": must match [a-zA-Z0-9][a-zA-Z0-9_.-]+`},
 		{"one name cannot be two containers'", "container_name: xx/scale: 2", "services.a: can't set container_name and scale as container name must be unique: invalid compose project"},

@@ -14,7 +14,7 @@ import (
 // action. Everything else that a file sets is warned about by name, so a key
 // that a later compose-go knows is warned about until it is listed here.
 var honoured = keyPaths(`
-name include version
+name version include include.[].path include.[].env_file include.[].project_directory
 services networks volumes secrets configs
 services.* networks.* volumes.* secrets.* configs.*
 

@@ -24,7 +24,7 @@ import (
 // serviceHash returns the hash of s, 64 hex digits.
 func (p *Project) serviceHash(s types.ServiceConfig) string {
 	h := &digest{}
-	h.text("image", p.ImageName(s.Name))
+	h.text("image", defaultText(s.Image, p.ImageName(s.Name)))
 	h.text("platform", s.Platform)
 	h.command("command", s.Command)
 	h.command("entrypoint", s.Entrypoint)

@@ -85,6 +85,7 @@ type loading struct {
 
 	model    map[string]any // merged, interpolated, canonical
 	project  *Project
+	logged   *capture // what compose-go warns of
 	warnings []string
 }
 
@@ -94,17 +95,23 @@ type pass struct {
 }
 
 func (l *loading) run(ctx context.Context, passes ...pass) error {
-	for _, p := range passes {
-		if err := ctx.Err(); err != nil {
-			return err
+	return captureWarnings(func(logged *capture) error {
+		l.logged = logged
+		for _, p := range passes {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			start := time.Now()
+			if err := p.do(ctx); err != nil {
+				return err
+			}
+			for _, w := range logged.take() {
+				l.warn("%s", w)
+			}
+			slog.DebugContext(ctx, "load project", "pass", p.name, "took", time.Since(start))
 		}
-		start := time.Now()
-		if err := p.do(ctx); err != nil {
-			return err
-		}
-		slog.DebugContext(ctx, "load project", "pass", p.name, "took", time.Since(start))
-	}
-	return nil
+		return nil
+	})
 }
 
 func (l *loading) warn(format string, args ...any) {

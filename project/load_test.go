@@ -29,6 +29,7 @@ func writeFiles(t testing.TB, dir, archive string) {
 	for line := range strings.Lines(archive) {
 		if rest, ok := strings.CutPrefix(line, "-- "); ok {
 			name, _, _ = strings.Cut(rest, " --")
+			files[name] = ""
 			continue
 		}
 		files[name] += line

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -42,6 +43,7 @@ func Marshal(p *Project, format string) ([]byte, error) {
 }
 
 func marshalRaw(model map[string]any, format string) ([]byte, error) {
+	model = withoutValues(model)
 	if format == "json" {
 		return json.MarshalIndent(model, "", "  ")
 	}
@@ -52,4 +54,29 @@ func marshalRaw(model map[string]any, format string) ([]byte, error) {
 		return nil, fmt.Errorf("print project: %w", err)
 	}
 	return buf.Bytes(), nil
+}
+
+// withoutValues leaves out what the variables of secrets and configs hold,
+// which the parser has put beside their names.
+func withoutValues(model map[string]any) map[string]any {
+	out := maps.Clone(model)
+	for _, section := range []string{"secrets", "configs"} {
+		objects, ok := out[section].(map[string]any)
+		if !ok {
+			continue
+		}
+		clean := make(map[string]any, len(objects))
+		for name, o := range objects {
+			object, ok := o.(map[string]any)
+			if ok && object["environment"] != nil {
+				object = maps.Clone(object)
+				delete(object, types.SecretConfigXValue)
+				delete(object, "content")
+				o = object
+			}
+			clean[name] = o
+		}
+		out[section] = clean
+	}
+	return out
 }

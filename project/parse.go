@@ -77,27 +77,32 @@ func (f *source) parse() error {
 
 // buildModel merges, interpolates and completes the files.
 func (l *loading) buildModel(ctx context.Context) error {
-	var own []string
-	warnings, err := captureWarnings(func() (err error) {
-		defer recoverAs(&err)
-		l.model, own, err = l.quickModel()
-		return err
-	})
-	if err != nil {
-		warnings, err = captureWarnings(func() (err error) {
-			defer recoverAs(&err)
-			l.model, err = loader.LoadModelWithContext(ctx, l.details(), l.options)
-			return err
-		})
+	if l.quick() == nil {
+		return nil
 	}
-	warnings = append(warnings, own...)
+	l.logged.take() // the loader says it again
+	return explain(l.full(ctx), l.files)
+}
+
+// quick builds the model the quick way, if that can be.
+func (l *loading) quick() (err error) {
+	defer recoverAs(&err)
+	model, warnings, err := l.quickModel()
+	if err != nil {
+		return err
+	}
 	for _, w := range warnings {
 		l.warn("%s", w)
 	}
-	if err != nil {
-		return explain(err, l.files)
-	}
+	l.model = model
 	return nil
+}
+
+// full builds the model with compose-go's loader.
+func (l *loading) full(ctx context.Context) (err error) {
+	defer recoverAs(&err)
+	l.model, err = loader.LoadModelWithContext(ctx, l.details(), l.options)
+	return err
 }
 
 // bindModel makes the model a project of typed values, and reads the env and

@@ -26,21 +26,16 @@ func prepared(t testing.TB, o Options) *loading {
 }
 
 // bothWays builds the model the quick way and with compose-go's loader.
-func bothWays(t testing.TB, o Options) (quick, slow map[string]any, quickErr, slowErr error) {
+func bothWays(t testing.TB, o Options) (quick, full map[string]any, quickErr, fullErr error) {
 	t.Helper()
-	l := prepared(t, o)
-	_, quickErr = captureWarnings(func() (err error) {
-		defer recoverAs(&err)
-		quick, _, err = l.quickModel()
-		return err
-	})
-	l = prepared(t, o)
-	_, slowErr = captureWarnings(func() (err error) {
-		defer recoverAs(&err)
-		slow, err = loader.LoadModelWithContext(context.Background(), l.details(), l.options)
-		return err
-	})
-	return quick, slow, quickErr, slowErr
+	run := func(build func(*loading) error) (map[string]any, error) {
+		l := prepared(t, o)
+		err := l.run(context.Background(), pass{"", func(context.Context) error { return build(l) }})
+		return l.model, err
+	}
+	quick, quickErr = run((*loading).quick)
+	full, fullErr = run(func(l *loading) error { return l.full(context.Background()) })
+	return quick, full, quickErr, fullErr
 }
 
 func text(t testing.TB, v any) string {
@@ -92,9 +87,11 @@ func TestBoundProjectIsTheLoaders(t *testing.T) {
 	o := kitchen(t)
 	o.Profiles = []string{"store"}
 	l := prepared(t, o)
-	details := l.details()
-	want, err := loader.LoadWithContext(context.Background(), details, l.options)
-	if err != nil {
+	var want *types.Project
+	if err := l.run(context.Background(), pass{"", func(ctx context.Context) (err error) {
+		want, err = loader.LoadWithContext(ctx, l.details(), l.options)
+		return err
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := Load(context.Background(), func() Options { o.AllResources = true; return o }())
