@@ -101,8 +101,19 @@ func (l *loading) quick() (err error) {
 // full builds the model with compose-go's loader.
 func (l *loading) full(ctx context.Context) (err error) {
 	defer recoverAs(&err)
+	for _, f := range l.files { // the loader says it once for each file and process
+		for _, doc := range f.docs {
+			if mapped(doc, "version") != nil {
+				l.warn("%s", obsoleteVersion(f.name))
+			}
+		}
+	}
 	l.model, err = loader.LoadModelWithContext(ctx, l.details(), l.options)
 	return err
+}
+
+func obsoleteVersion(file string) string {
+	return file + ": the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion"
 }
 
 // bindModel makes the model a project of typed values, and reads the env and

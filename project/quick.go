@@ -46,7 +46,7 @@ func (l *loading) quickModel() (model map[string]any, warnings []string, err err
 				return nil, nil, errSlow
 			}
 			if _, ok := model["version"]; ok {
-				warnings = append(warnings, f.name+": the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion")
+				warnings = append(warnings, obsoleteVersion(f.name))
 				delete(model, "version")
 			}
 			w = l.finishAll(model, docs)

@@ -127,3 +127,106 @@ func TestBoundProjectIsTheLoaders(t *testing.T) {
 		}
 	}
 }
+
+// The rows are documents of one file; each is a fragment that has its own way
+// through short forms, merging or schema.
+var merges = []string{
+	"services: {a: {image: x, ports: ['80:80']}}\n---\nservices: {a: {ports: ['80:80/tcp', '81:81']}}\n",
+	"services: {a: {image: x, volumes: ['/a:/x', 'vol:/y']}}\nvolumes: {vol: }\n---\nservices: {a: {volumes: ['./b:/x:ro']}}\n",
+	"services: {a: {image: x, environment: [A=1, B]}}\n---\nservices: {a: {environment: {A: 2, C: null}}}\n",
+	"services: {a: {image: x, command: [a, b]}}\n---\nservices: {a: {command: c, entrypoint: }}\n",
+	"services: {a: {image: x, depends_on: [b]}, b: {image: y}}\n---\nservices: {a: {depends_on: {b: {condition: service_healthy}}}}\n",
+	"services: {a: {image: x, networks: [n]}}\nnetworks: {n: }\n---\nservices: {a: {networks: {n: {aliases: [z]}, default: }}}\n",
+	"services: {a: {image: x, env_file: nope.env}}\n---\nservices: {a: {env_file: [{path: nope.env, required: false}]}}\n",
+	"services: {a: {image: x, labels: {l: 1}, dns: 1.1.1.1, expose: [80]}}\n---\nservices: {a: {labels: [l=2], dns: [1.1.1.1, 8.8.8.8], expose: [80, 81]}}\n",
+	"services: {a: {build: .}}\n---\nservices: {a: {build: {args: {A: 1}, dockerfile_inline: 'FROM x'}}}\n",
+	"services: {a: {image: x, logging: {driver: local, options: {a: b}}}}\n---\nservices: {a: {logging: {driver: json-file}}}\n",
+	"services: {a: {image: x, ulimits: {nofile: 3}}}\n---\nservices: {a: {ulimits: {nofile: {soft: 1, hard: 2}}}}\n",
+	"services: {a: {image: x, secrets: [s], configs: [c]}}\nsecrets: {s: {file: f}}\nconfigs: {c: {file: g}}\n---\nservices: {a: {secrets: [{source: s, mode: 0400}]}}\n",
+	"version: '3'\nx-a: &a {image: x}\nservices: {a: {<<: *a, tty: 'true', cpus: '0.5', mem_limit: 1g}}\n",
+	"services: {a: {image: x, extra_hosts: {h: 1.2.3.4, i: [1.1.1.1, 2.2.2.2]}}}\n---\nservices: {a: {extra_hosts: ['h=1.2.3.4', 'j:::1']}}\n",
+	"services: {a: {image: x, deploy: {replicas: 2, labels: [a=b], resources: {reservations: {devices: [{capabilities: [gpu]}]}}}}}\n",
+	"services: {a: {image: x, gpus: all, devices: ['/dev/a', '/dev/b:/dev/c:r'], post_start: [{command: x}]}}\n",
+	"services: {a: {image: x, volumes: [{type: bind, source: ./x, target: /x, bind: {}}, './y:/y']}}\n",
+	"services: {a: {image: x, healthcheck: {disable: true}, sysctls: {net.a: 1}, tmpfs: [/a, /a]}}\n",
+	"services: {a: {image: \"${X:-y}\", network_mode: none, stop_grace_period: ${Y-10s}}}\nname: ${Z:-zed}\n",
+	"services: {a: {image: x, develop: {watch: [{path: ., action: rebuild}]}}}\n",
+	"services: {a: {image: x}, b: {extends: a, ports: [80]}}\n",
+	"services: {a: {image: x, ports: [80]}}\n---\nservices: {a: {ports: !reset []}}\n",
+	"services: {a: {image: x, command: [a]}}\n---\nservices: {a: !override {image: y}}\n",
+	"services: {a: {provider: {type: x, options: {a: 1, b: [c, d]}}}}\n",
+	"services: {a: {image: x, models: [m]}}\nmodels: {m: {model: y}}\n",
+	"services: {}\n",
+	"networks: {n: {}}\nvolumes: {vol: {external: {name: y}}}\n",
+}
+
+func TestMergesAreTheLoaders(t *testing.T) {
+	for _, file := range merges {
+		t.Run(file, func(t *testing.T) {
+			sameBothWays(t, file)
+		})
+	}
+}
+
+// sameBothWays fails if the quick way gives what the loader does not.
+func sameBothWays(t *testing.T, file string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "shop")
+	writeFiles(t, dir, "-- note --\n")
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := Options{WorkingDir: dir, Name: "shop", Environment: []string{"HOME=/root", "COLOUR=blue"}}
+	if err := readable(o); err != nil {
+		return
+	}
+	quick, full, quickErr, fullErr := bothWays(t, o)
+	if quickErr != nil {
+		return
+	}
+	if fullErr != nil {
+		t.Fatalf("the loader alone finds: %v", fullErr)
+	}
+	if q, f := text(t, quick), text(t, full); q != f {
+		t.Errorf("quick:\n%s\nloader:\n%s", diffLines(q, f), diffLines(f, q))
+	}
+}
+
+// readable reports whether the files are YAML mappings at all.
+func readable(o Options) error {
+	l := &loading{Options: o}
+	return l.run(context.Background(), pass{"", l.takeEnvironment}, pass{"", l.findFiles}, pass{"", l.findFolder}, pass{"", l.readFiles})
+}
+
+// FuzzLoad loads any text: no panic, nothing in an error that would steer a
+// terminal, and the same model both ways.
+func FuzzLoad(f *testing.F) {
+	for _, file := range merges {
+		f.Add(file)
+	}
+	if body, err := os.ReadFile("testdata/kitchen.yaml"); err == nil {
+		f.Add(string(body))
+	}
+	f.Add("services: {a: &a {image: x, labels: *a}}\n")
+	f.Add("a: &a [x, x, x, x]\nb: &b [*a, *a, *a, *a]\nc: &c [*b, *b, *b, *b]\nservices: {a: {image: x, labels: *c}}\n")
+	f.Fuzz(func(t *testing.T, file string) {
+		if strings.Contains(file, "include") || strings.Contains(file, "extends") || strings.Contains(file, "_file") {
+			return // these read other files
+		}
+		p, err := Load(context.Background(), Options{
+			Files: []string{"-"}, Stdin: strings.NewReader(file), WorkingDir: "/nowhere/shop", Name: "shop",
+			Environment: []string{"HOME=/root", "COLOUR=blue"},
+		})
+		if err != nil {
+			if strings.ContainsFunc(err.Error(), func(r rune) bool { return r != '\n' && r != '\t' && unprintable(r) }) {
+				t.Errorf("unprintable: %q", err.Error())
+			}
+			if strings.Contains(err.Error(), "breaks the parser") {
+				t.Log(err)
+			}
+		} else if _, err := Marshal(p, "yaml"); err != nil {
+			t.Error(err)
+		}
+		sameBothWays(t, file)
+	})
+}
