@@ -53,7 +53,7 @@ func (h *Host) CreateContainer(ctx context.Context, c scheduler.Create) (retErr 
 // finish adds what depends on the machine: joined namespaces, addresses,
 // ports, mounts and files.
 func (h *Host) finish(ctx context.Context, c scheduler.Create, cfg *engine.CreateConfig) error {
-	if err := h.join(ctx, &cfg.Record); err != nil {
+	if err := h.join(ctx, c, &cfg.Record); err != nil {
 		return fmt.Errorf("service %q: %w", c.Service, err)
 	}
 	if err := h.address(ctx, c, &cfg.Record); err != nil {
@@ -95,7 +95,7 @@ func slug() string {
 
 // mount decides and prepares a container's mounts.
 func (h *Host) mount(ctx context.Context, c scheduler.Create, cfg *engine.CreateConfig) error {
-	wants, err := volumes.Resolve(h.project, c.Service, imageVolumes(cfg.Image), c.Inherit, h.mountsFrom(ctx, c.Service))
+	wants, err := volumes.Resolve(h.project, c.Service, imageVolumes(cfg.Image), c.Inherit, h.mountsFrom(ctx, c))
 	if err != nil {
 		return err
 	}
@@ -141,11 +141,11 @@ func engineMounts(mounts []volumes.Mount) []engine.Mount {
 }
 
 // mountsFrom has the mounts of the containers that volumes_from names.
-func (h *Host) mountsFrom(ctx context.Context, service string) map[string][]project.MountInfo {
+func (h *Host) mountsFrom(ctx context.Context, c scheduler.Create) map[string][]project.MountInfo {
 	from := map[string][]project.MountInfo{}
-	for _, name := range volumes.From(h.project, service) {
-		if c, err := h.named(ctx, name); err == nil {
-			from[name] = c.Record.Mounts
+	for _, name := range volumes.From(h.project, c.Service) {
+		if owner, err := h.owner(ctx, c, name); err == nil {
+			from[name] = owner.Record.Mounts
 		} // Resolve names what is missing
 	}
 	return from

@@ -117,7 +117,7 @@ func imageVolumes(image engine.Image) []string {
 
 // join replaces "service:x" and "container:name" of a record's modes by the
 // container that is meant.
-func (h *Host) join(ctx context.Context, r *project.Record) error {
+func (h *Host) join(ctx context.Context, c scheduler.Create, r *project.Record) error {
 	for _, mode := range []*string{&r.NetworkMode, &r.PIDMode, &r.IPCMode} {
 		name, isContainer := strings.CutPrefix(*mode, containerMode)
 		service, isService := strings.CutPrefix(*mode, types.ServicePrefix)
@@ -129,20 +129,24 @@ func (h *Host) join(ctx context.Context, r *project.Record) error {
 		default:
 			continue
 		}
-		c, err := h.named(ctx, name)
+		owner, err := h.owner(ctx, c, name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", *mode, err)
 		}
-		*mode = containerMode + c.ID
+		*mode = containerMode + owner.ID
 	}
 	return nil
 }
 
-// named is the container that "container:NAME-or-ID" means, or the first of a
-// service.
-func (h *Host) named(ctx context.Context, name string) (engine.Container, error) {
+// owner is the container that "container:NAME-or-ID" means, or that of a
+// service whose namespaces and volumes c uses: the plan's word, and for
+// one-offs, whose dependencies another plan started, the service's first.
+func (h *Host) owner(ctx context.Context, c scheduler.Create, name string) (engine.Container, error) {
 	if id, ok := strings.CutPrefix(name, containerMode); ok {
 		return h.anyNamed(ctx, id)
+	}
+	if ref, ok := c.Owners[name]; ok {
+		return h.container(ctx, ref)
 	}
 	return h.first(ctx, name)
 }

@@ -1,18 +1,27 @@
 // Package dns answers the names of containers. A Zone is what all names mean;
 // a Server answers each container from it, by the networks that container is
 // on, and asks the upstream resolvers for everything else.
+//
+// Each container has sockets of its own, in its own network namespace, where
+// it finds them at 127.0.0.11:53: who asks is known by where it asks. Read
+// zone.go (what names mean), then server.go (who is answered, within which
+// bounds) and forward.go (everything else).
 package dns
 
 import (
-	"context"
-	"errors"
-	"log/slog"
-	"net"
 	"net/netip"
-	"sync/atomic"
 
 	"github.com/compose-first/compose/project"
 )
+
+// Address is where containers find the resolver.
+// Source: Docker, user-defined networks, embedded DNS server; images and
+// their configurations (nginx' resolver directive) name it.
+var Address = netip.MustParseAddr("127.0.0.11")
+
+// ttl is how long an answer may be kept, in seconds: not at all, so that the
+// lookup after a restart gives the new address.
+const ttl = 0
 
 // Endpoint is one container on one network.
 type Endpoint struct {
@@ -30,31 +39,9 @@ type Endpoint struct {
 	Links     []project.Link // further names that this container alone sees
 }
 
-// Zone is what all names mean. It never changes: a new one takes its place.
-type Zone struct{}
-
-// NewZone builds the zone of endpoints.
-func NewZone(endpoints []Endpoint) *Zone { return &Zone{} }
-
 // Client is the container that a server answers.
 type Client struct {
 	ContainerID string
 	Networks    []string // full names: what it may see
 	Upstream    []string // resolvers for everything else: "ip" or "ip:port"
-}
-
-// Server answers containers from a zone.
-type Server struct{}
-
-// NewServer returns a server that answers from whatever zone holds at the time.
-func NewServer(zone *atomic.Pointer[Zone], log *slog.Logger) *Server { return &Server{} }
-
-// Serve answers one container on its two sockets until ctx ends or one of them is closed; it closes both.
-func (s *Server) Serve(ctx context.Context, udp net.PacketConn, tcp net.Listener, c Client) error {
-	return errors.New("in progress")
-}
-
-// Listen returns sockets in the network namespace at netnsPath, and leads its 127.0.0.11:53 to them.
-func Listen(netnsPath string) (net.PacketConn, net.Listener, error) {
-	return nil, nil, errors.New("in progress")
 }
