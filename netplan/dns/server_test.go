@@ -250,8 +250,10 @@ func TestMalformed(t *testing.T) {
 }
 
 func BenchmarkListen(b *testing.B) {
-	path := newNetns(b)
 	for b.Loop() {
+		b.StopTimer()
+		path := newNetns(b)
+		b.StartTimer()
 		udp, tcp, err := Listen(path)
 		if err != nil {
 			b.Fatal(err)
