@@ -69,8 +69,9 @@ type watch struct {
 // step is what is known of one step.
 type step struct {
 	name    string
-	started *time.Time // nil: not yet
-	ended   bool
+	started bool // BuildKit may begin and end a step several times: the first counts,
+	ended   bool // and a failure at any time
+	failed  bool
 	partial [3][]byte // line under way, by stream
 	tail    []string
 }
@@ -116,10 +117,10 @@ func (w *watch) begin(v *buildkit.Vertex) {
 	if v.Name != "" {
 		s.name = v.Name
 	}
-	if v.Started == nil || s.started != nil && !v.Started.After(*s.started) {
+	if v.Started == nil || s.started {
 		return
 	}
-	s.started, s.ended = v.Started, false
+	s.started = true
 	if !v.Cached {
 		w.send(v.Digest, Event{State: Started, Time: *v.Started})
 	}
@@ -127,11 +128,14 @@ func (w *watch) begin(v *buildkit.Vertex) {
 
 func (w *watch) end(v *buildkit.Vertex) {
 	s := w.step(v.Digest)
-	if v.Completed == nil || s.ended {
+	if v.Completed == nil {
 		return
 	}
-	s.ended = true
 	w.flush(v.Digest, s)
+	if s.ended && (v.Error == "" || s.failed) {
+		return
+	}
+	s.ended, s.failed = true, v.Error != ""
 	e := Event{State: Done, Time: *v.Completed}
 	if v.Started != nil {
 		e.Elapsed = v.Completed.Sub(*v.Started)

@@ -52,6 +52,7 @@ func newSolve(r Request, dockerConfig string) (_ *solve, retErr error) {
 		LocalMounts:   map[string]fsutil.FS{},
 		OCIStores:     map[string]content.Store{},
 		SharedKey:     sharedKey(r),
+		Internal:      true, // not in the history of builds, which nobody here reads
 	}}
 	defer func() {
 		if retErr != nil {
