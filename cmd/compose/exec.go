@@ -107,13 +107,15 @@ func (a *app) execIn(ctx context.Context, o execOptions, service string, args []
 		cfg.Stderr = nil
 	}
 	code, err := r.engine.Exec(ctx, c.ID, cfg)
-	return execError(code, err)
+	return execError(service, args[0], code, err)
 }
 
 // execError gives the exit codes of a shell to commands that cannot be run.
-func execError(code int, err error) error {
+func execError(service, program string, code int, err error) error {
 	switch {
 	case errors.Is(err, engine.ErrCommandNotFound):
+		return &exitError{code: codeNotFound, err: fmt.Errorf("service %q: %q: executable file not found in $PATH", service, program)}
+	case err != nil && strings.Contains(err.Error(), "chdir to cwd"): // runc's words for a missing working directory
 		return &exitError{code: codeNotFound, err: err}
 	case errors.Is(err, engine.ErrNotExecutable):
 		return &exitError{code: codeNotExecutable, err: err}

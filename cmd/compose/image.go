@@ -134,6 +134,11 @@ func (a *app) imageRows(ctx context.Context, name string, noTrunc bool) ([]image
 	if err != nil {
 		return nil, err
 	}
+	for n, i := range images {
+		if whole, err := r.engine.ResolveImage(ctx, i.Name, ""); err == nil { // else of another platform: what is known
+			images[n] = whole
+		}
+	}
 	var rows []imageRow
 	now := time.Now()
 	for _, i := range newestFirst(images) {

@@ -62,6 +62,9 @@ func (a *app) takeTerminal() (*terminal, error) {
 func (a *app) sendSize(sizes chan engine.Size) {
 	width, height, err := term.GetSize(int(a.out.Fd()))
 	if err != nil {
+		width, height, err = term.GetSize(int(a.in.Fd()))
+	}
+	if err != nil {
 		return
 	}
 	select {
