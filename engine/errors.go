@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
+	"google.golang.org/grpc/status"
 )
 
 // The classes of error that callers tell apart with errors.Is.
@@ -41,7 +42,9 @@ func edge(err error) error {
 	if err == nil {
 		return nil
 	}
-	err = errgrpc.ToNative(err)
+	if _, is := status.FromError(err); is {
+		err = errgrpc.ToNative(err)
+	}
 	for _, c := range []struct {
 		is    func(error) bool
 		class error
@@ -64,7 +67,9 @@ func commandError(program string, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = edge(err)
+	if !errors.As(err, new(*classified)) {
+		err = edge(err)
+	}
 	text := err.Error()
 	quoted := fmt.Sprintf("%q", program)
 	switch {

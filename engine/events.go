@@ -117,7 +117,12 @@ func eventOf(envelope *events.Envelope) (Event, bool) {
 type labelMemory struct {
 	client *Client
 	labels map[string]map[string]string // by container; nil for those that are not ours
+	gone   []string                     // containers of labels that are gone, longest first
 }
+
+// remembered is how many containers that are gone are remembered: the shim
+// tells of an end in its own time, which may be after that of the container.
+const remembered = 256
 
 // complete fills in the labels of an event, and tells whether its container is
 // one of the project's.
@@ -131,15 +136,22 @@ func (m *labelMemory) complete(ctx context.Context, e *Event, projectName string
 			labels = r.Labels
 		}
 	}
+	m.labels[e.ID] = labels
 	if e.Type == EventDestroy {
-		delete(m.labels, e.ID)
-		if !known {
-			e.Labels = nil
-			return projectName == ""
-		}
-	} else {
-		m.labels[e.ID] = labels
+		m.forgetLater(e.ID)
 	}
 	e.Labels = labels
+	if labels == nil && e.Type == EventDestroy { // of one never seen: whose it was, nobody knows
+		return projectName == ""
+	}
 	return labels[project.LabelName] != "" && (projectName == "" || labels[project.LabelProject] == projectName)
+}
+
+// forgetLater drops the labels of containers that have been gone for longest.
+func (m *labelMemory) forgetLater(id string) {
+	m.gone = append(m.gone, id)
+	for len(m.gone) > remembered {
+		delete(m.labels, m.gone[0])
+		m.gone = m.gone[1:]
+	}
 }

@@ -15,6 +15,7 @@ import (
 type PullOptions struct {
 	Platform string             // "" is the host's
 	Progress func(PullProgress) // nil: nobody looks; called from several goroutines
+	Labels   map[string]string  // put on the image in containerd
 }
 
 // PullProgress is the state of one part of a pull.
@@ -64,6 +65,7 @@ func (c *Client) pull(ctx context.Context, ref, name string, o PullOptions) erro
 		containerd.WithPlatformMatcher(matcher),
 		containerd.WithResolver(meteredResolver{c.resolver(ctx), meter}),
 		containerd.WithImageHandlerWrapper(meter.watch),
+		containerd.WithPullLabels(o.Labels),
 		containerd.WithUnpackOpts([]containerd.UnpackOpt{containerd.WithUnpackDuplicationSuppressor(&c.pulls.layers)}),
 	)
 	if err != nil {

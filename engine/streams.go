@@ -105,14 +105,12 @@ func announce(dir string, cfg streamsConfig) error {
 }
 
 // turn lets nobody else change the run of a container: start it, settle its
-// end or remove it. It is held for the moment of the change only.
+// end or remove it. It is held for the moment of the change only. A container
+// without a folder is none, or a damaged one: nobody waits for it.
 func (c *Client) turn(id string) (release func(), err error) {
 	fd, err := unix.Open(c.cfg.Root.Container(id), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.ENOENT) { // lost, or of a container that is half made
-		if err := os.MkdirAll(c.cfg.Root.Container(id), 0o700); err != nil {
-			return nil, fmt.Errorf("make folder: %w", err)
-		}
-		fd, err = unix.Open(c.cfg.Root.Container(id), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return func() {}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open folder of %s: %w", short(id), err)
