@@ -34,10 +34,10 @@ func (n *neighbours) take(network string, a netip.Addr, id string) {
 	n.holder[network][a] = id
 }
 
-// address gives a container its addresses, and the gateway's where the file
-// says host-gateway. Addresses are chosen under the locks of the networks, so
+// address gives a container its addresses. They are chosen under the locks of the networks, so
 // that projects which share one never choose the same.
-func (h *Host) address(ctx context.Context, c scheduler.Create, r *project.Record) error {
+func (h *Host) address(ctx context.Context, c scheduler.Create, cfg *engine.CreateConfig) error {
+	r := &cfg.Record
 	if len(r.Networks) == 0 {
 		return nil
 	}
@@ -55,7 +55,7 @@ func (h *Host) address(ctx context.Context, c scheduler.Create, r *project.Recor
 			return err
 		}
 		if r.Networks[i].Gateway && len(n.Pools) > 0 {
-			hostGateway(r.ExtraHosts, n.Pools[0].Gateway)
+			cfg.HostGateway = n.Pools[0].Gateway.String()
 		}
 	}
 	return nil
@@ -146,17 +146,6 @@ func subnetOf(n netplan.Network, a netip.Addr) (netip.Prefix, error) {
 		subnets = append(subnets, pool.Subnet)
 	}
 	return netip.Prefix{}, fmt.Errorf("network %s: address %s is outside its subnets %v", n.Name, a, subnets)
-}
-
-// hostGateway replaces the word in the file by the host's address on the
-// network of the default route.
-// Source: Docker, --add-host, host-gateway.
-func hostGateway(hosts []project.HostEntry, gateway netip.Addr) {
-	for i := range hosts {
-		if hosts[i].Address == "host-gateway" {
-			hosts[i].Address = gateway.String()
-		}
-	}
 }
 
 // choosePorts gives each port that leaves the choice a free one of this

@@ -35,8 +35,8 @@ func (h *Host) AwaitReady(ctx context.Context, r scheduler.Ref) error {
 func (h *Host) ready(c engine.Container) (bool, error) {
 	switch {
 	case c.State == engine.StateExited || c.State == engine.StateDead:
-		if c.Record.Restart.Name != "no" && !c.Stopped && c.State != engine.StateDead {
-			return false, nil // its restart policy has not given up yet, or Settle will say so
+		if !c.Stopped && c.Record.Restart.Again(c.ExitCode, c.RestartCount) {
+			return false, nil
 		}
 		return false, &scheduler.Unhealthy{Container: c.Name, Exited: true, ExitCode: c.ExitCode, Output: h.lastLines(c)}
 	case c.Health == unhealthy:

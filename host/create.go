@@ -56,7 +56,7 @@ func (h *Host) finish(ctx context.Context, c scheduler.Create, cfg *engine.Creat
 	if err := h.join(ctx, c, &cfg.Record); err != nil {
 		return fmt.Errorf("service %q: %w", c.Service, err)
 	}
-	if err := h.address(ctx, c, &cfg.Record); err != nil {
+	if err := h.address(ctx, c, cfg); err != nil {
 		return fmt.Errorf("service %q: %w", c.Service, err)
 	}
 	if err := h.choosePorts(ctx, &cfg.Record); err != nil {

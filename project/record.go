@@ -96,6 +96,18 @@ type Restart struct {
 	Max  int    `json:"max,omitempty"`
 }
 
+// Again reports whether a container that ended with exitCode, after so many
+// restarts, is to run again, as far as its policy is concerned.
+func (r Restart) Again(exitCode, restarts int) bool {
+	switch r.Name {
+	case "always", "unless-stopped":
+		return true
+	case "on-failure":
+		return exitCode != 0 && (r.Max == 0 || restarts < r.Max)
+	}
+	return false
+}
+
 // Health is a health check with all defaults filled in.
 type Health struct {
 	Test          []string      `json:"test"` // "CMD" or "CMD-SHELL" first
