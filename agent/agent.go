@@ -34,9 +34,8 @@ type Config struct {
 	// called when containerd has stopped answering. Nil: it is not ours.
 	EnsureEngine func(ctx context.Context) error
 
-	// Start starts a container that exited, or that a reboot ended: its
-	// network, files and names first. It is called by the agent itself, so it
-	// must not ask the agent for Ready.
+	// Start starts a container that a reboot ended: its network and files
+	// first, then its names (it may ask this agent for Ready), then itself.
 	Start func(ctx context.Context, eng *engine.Client, c engine.Container) error
 
 	Log *slog.Logger // nil: slog.Default

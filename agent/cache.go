@@ -1,0 +1,237 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/compose-first/compose/engine"
+)
+
+const (
+	// relist is how often everything is listed although nothing seems to have
+	// happened: an event may get lost, a hand may change what is ours.
+	relist = 30 * time.Second
+
+	// gather is how long the cache waits for more events after the first: an
+	// up of many services makes a few changes out of many.
+	gather = 15 * time.Millisecond
+
+	// fewDirty is up to how many containers are looked at one by one; beyond
+	// that, two listings of all cost less.
+	fewDirty = 3
+
+	// reconnect is the pause between tries to reach containerd.
+	reconnect = 100 * time.Millisecond
+)
+
+// cache knows the containers. It lists them first, then follows events, and
+// tells the agent of each change.
+type cache struct {
+	agent *agent
+	syncs chan chan error // each is answered once all that is now is applied
+	pokes chan string     // ids to look at again
+
+	containers map[string]engine.Container // run's own
+	booted     bool                        // the boot pass is done or under way
+}
+
+func newCache(a *agent) *cache {
+	return &cache{agent: a, syncs: make(chan chan error), pokes: make(chan string, 64)}
+}
+
+// sync returns once all that containerd holds now is applied.
+func (c *cache) sync(ctx context.Context) error {
+	done := make(chan error, 1)
+	select {
+	case c.syncs <- done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run follows containerd until ctx ends, and comes back to it when it was gone.
+func (c *cache) run(ctx context.Context) error {
+	for {
+		err := c.session(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c.agent.Log.Warn("containerd is gone", "error", err)
+		if c.agent.EnsureEngine != nil {
+			if err := c.agent.EnsureEngine(ctx); err != nil {
+				c.agent.Log.Error("start the engine", "error", err)
+			}
+		}
+		if err := pause(ctx, reconnect); err != nil {
+			return err
+		}
+	}
+}
+
+// session is one connection to containerd, from its beginning to its end.
+func (c *cache) session(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	client, err := c.agent.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	if old := c.agent.client.Swap(client); old != nil {
+		_ = old.Close()
+	}
+	events, errs := client.Events(ctx, "")
+	if err := c.list(ctx); err != nil {
+		return err
+	}
+	c.boot(ctx)
+	return c.follow(ctx, events, errs)
+}
+
+// boot has the containers started that a boot starts, once in this agent's life.
+func (c *cache) boot(ctx context.Context) {
+	if c.booted {
+		return
+	}
+	c.booted = true
+	c.agent.restarts.boot(c.all())
+}
+
+// follow applies what happens until the connection ends.
+func (c *cache) follow(ctx context.Context, events <-chan engine.Event, errs <-chan error) error {
+	dirty := map[string]bool{}
+	var due <-chan time.Time
+	mark := func(id string) {
+		dirty[id] = true
+		if due == nil {
+			due = time.After(gather)
+		}
+	}
+	lists := time.NewTicker(relist)
+	defer lists.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-errs:
+			return fmt.Errorf("follow events: %w", cmpErr(err))
+		case e, ok := <-events:
+			if !ok {
+				return errors.New("follow events: the stream ended")
+			}
+			if e.Type != engine.EventExecDie {
+				mark(e.ID)
+			}
+		case id := <-c.pokes:
+			mark(id)
+		case <-due:
+			due = nil
+			err = c.look(ctx, dirty)
+			clear(dirty)
+		case <-lists.C:
+			err = c.list(ctx)
+		case done := <-c.syncs:
+			due = nil
+			clear(dirty)
+			err = c.listAndAnswer(ctx, done)
+		}
+		if errors.Is(err, engine.ErrUnavailable) {
+			return err
+		}
+		if err != nil {
+			c.agent.Log.Error("keep up with containers", "error", err)
+		}
+	}
+}
+
+// cmpErr is err, or one in its place.
+func cmpErr(err error) error {
+	if err == nil {
+		return errors.New("the stream ended")
+	}
+	return err
+}
+
+// listAndAnswer lists everything for one that waits for it, and for all others
+// that wait by now.
+func (c *cache) listAndAnswer(ctx context.Context, done chan error) error {
+	waiting := []chan error{done}
+	for more := true; more; {
+		select {
+		case d := <-c.syncs:
+			waiting = append(waiting, d)
+		default:
+			more = false
+		}
+	}
+	err := c.list(ctx)
+	for _, d := range waiting {
+		d <- err
+	}
+	return nil
+}
+
+// list makes the cache what containerd holds now, and applies it.
+func (c *cache) list(ctx context.Context) error {
+	all, err := c.agent.engine().Observe(ctx, "")
+	if err != nil {
+		return err
+	}
+	c.containers = make(map[string]engine.Container, len(all))
+	for _, container := range all {
+		c.containers[container.ID] = container
+	}
+	return c.agent.apply(ctx, all)
+}
+
+// look brings the cache up to date for some containers, and applies it.
+func (c *cache) look(ctx context.Context, ids map[string]bool) error {
+	if len(ids) > fewDirty {
+		return c.list(ctx)
+	}
+	for id := range ids {
+		container, err := c.agent.engine().Inspect(ctx, id)
+		switch {
+		case errors.Is(err, engine.ErrNotFound):
+			delete(c.containers, id)
+		case err != nil:
+			return err
+		case container.Name != "": // other clients' containers have no name of ours
+			c.containers[id] = container
+		}
+	}
+	return c.agent.apply(ctx, c.all())
+}
+
+// all is the containers, sorted by name as engine.Observe has them.
+func (c *cache) all() []engine.Container {
+	all := make([]engine.Container, 0, len(c.containers))
+	for _, container := range c.containers {
+		all = append(all, container)
+	}
+	slices.SortFunc(all, func(a, b engine.Container) int {
+		if n := strings.Compare(a.Name, b.Name); n != 0 {
+			return n
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return all
+}
+
+// poke has a container looked at again soon.
+func (c *cache) poke(id string) {
+	select {
+	case c.pokes <- id:
+	default: // a full queue means that a list is near
+	}
+}
