@@ -231,7 +231,7 @@ func (l *loading) documents() int {
 	return n
 }
 
-// shown reports whether a part has to see a value: lists of at most one item
+// shown reports whether a part has to see a value: lists of at most one text
 // have nothing to make unique.
 func (w walks) shown(service, key string, value any, p part) bool {
 	acts, known := actsOn[key]
@@ -244,12 +244,17 @@ func (w walks) shown(service, key string, value any, p part) bool {
 	if p == unicity {
 		switch v := value.(type) {
 		case []any:
-			return len(v) > 1
+			return len(v) > 1 || len(v) == 1 && !isText(v[0])
 		case map[string]any:
 			return acts != unicity // a mapping of names cannot have one twice
 		}
 	}
 	return true
+}
+
+func isText(v any) bool {
+	_, ok := v.(string)
+	return ok
 }
 
 // only calls do with model reduced to the services' keys that p acts on, and

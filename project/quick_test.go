@@ -156,6 +156,8 @@ var merges = []string{
 	"services: {a: {image: x, command: [a]}}\n---\nservices: {a: !override {image: y}}\n",
 	"services: {a: {provider: {type: x, options: {a: 1, b: [c, d]}}}}\n",
 	"services: {a: {image: x, models: [m]}}\nmodels: {m: {model: y}}\n",
+	"services: {a: {image: x, ports: [{published: 80}]}}\n",
+	"services: {a: {image: x, ports: ['0']}}\n",
 	"services: {}\n",
 	"networks: {n: {}}\nvolumes: {vol: {external: {name: y}}}\n",
 }

@@ -99,7 +99,7 @@ func finishPorts(v any) (any, bool) {
 			return nil, false
 		}
 		for _, p := range ports {
-			if p.HostIP != "" && net.ParseIP(p.HostIP) == nil {
+			if p.Target == 0 || p.HostIP != "" && net.ParseIP(p.HostIP) == nil {
 				return nil, false
 			}
 			port := map[string]any{"target": p.Target, "mode": p.Mode, "protocol": p.Protocol}
