@@ -68,6 +68,7 @@ type Client struct {
 	configs    cache[imageKey, Image]     // image configurations
 	identities cache[string, *identities] // users and groups by image digest
 	pulls      pulls
+	gate       shimGate
 }
 
 // Connect connects to the containerd at cfg.Address and checks that it is

@@ -115,6 +115,6 @@ func (c *Client) deleteTask(ctx context.Context, id string) error {
 // shimGone tells whether an act failed because the shim ended meanwhile.
 func shimGone(err error) bool {
 	text := err.Error()
-	return strings.Contains(text, "ttrpc: closed") || strings.Contains(text, "connection refused") ||
+	return strings.Contains(text, "ttrpc: closed") || strings.Contains(text, "connection refused") || strings.Contains(text, "address already in use") ||
 		strings.Contains(text, "shim") && strings.Contains(text, "no such file or directory")
 }

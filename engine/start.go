@@ -160,8 +160,15 @@ func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []m
 	if r.Runtime.Options != nil {
 		request.Options = &anypb.Any{TypeUrl: r.Runtime.Options.GetTypeUrl(), Value: r.Runtime.Options.GetValue()}
 	}
+	group := shimGroup(r.Spec)
 	for try := 1; ; try++ {
-		err := c.tryTask(ctx, request)
+		err := c.gate.pass(ctx, group, func() error {
+			_, err := c.tasks.Create(ctx, request)
+			return edge(err)
+		})
+		if err == nil {
+			err = c.startTask(ctx, r.ID)
+		}
 		if err == nil {
 			return nil
 		}
@@ -183,13 +190,10 @@ func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []m
 	}
 }
 
-// tryTask creates and starts a task; of one that fails nothing is left.
-func (c *Client) tryTask(ctx context.Context, request *tasks.CreateTaskRequest) error {
-	if _, err := c.tasks.Create(ctx, request); err != nil {
-		return edge(err)
-	}
-	if _, err := c.tasks.Start(ctx, &tasks.StartRequest{ContainerID: request.ContainerID}); err != nil {
-		_ = c.endTask(context.WithoutCancel(ctx), request.ContainerID)
+// startTask starts a task that was created; of one that fails nothing is left.
+func (c *Client) startTask(ctx context.Context, id string) error {
+	if _, err := c.tasks.Start(ctx, &tasks.StartRequest{ContainerID: id}); err != nil {
+		_ = c.endTask(context.WithoutCancel(ctx), id)
 		return edge(err)
 	}
 	return nil

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"github.com/containerd/typeurl/v2"
+)
+
+// shimGate lets the first container of a shim group go ahead: when several
+// start a new group at once, each finds a socket that does not answer yet and
+// makes a shim of its own. The zero value is ready.
+type shimGate struct {
+	mu     sync.Mutex // guards groups
+	groups map[string]*gate
+}
+
+// gate is open once a container of its group has a task.
+type gate struct {
+	first chan struct{} // holds a token while nobody goes ahead
+	open  chan struct{} // closed when it is open
+}
+
+// pass runs act: alone if no act of the group has succeeded yet, else at once.
+// No group, no gate.
+func (s *shimGate) pass(ctx context.Context, group string, act func() error) error {
+	if group == "" {
+		return act()
+	}
+	g := s.of(group)
+	select {
+	case <-g.open:
+		return act()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-g.first:
+	}
+	err := act()
+	if err == nil {
+		close(g.open) // the token stays out: nobody waits for it any more
+	} else {
+		g.first <- struct{}{}
+	}
+	return err
+}
+
+func (s *shimGate) of(group string) *gate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g, ok := s.groups[group]
+	if !ok {
+		g = &gate{first: make(chan struct{}, 1), open: make(chan struct{})}
+		g.first <- struct{}{}
+		if s.groups == nil {
+			s.groups = map[string]*gate{}
+		}
+		s.groups[group] = g
+	}
+	return g
+}
+
+// shimGroup is the group in a spec, "" without one.
+func shimGroup(spec typeurl.Any) string {
+	var s struct {
+		Annotations map[string]string `json:"annotations"`
+	}
+	if err := json.Unmarshal(spec.GetValue(), &s); err != nil {
+		return "" // runc will say what is wrong with it
+	}
+	return s.Annotations[groupAnnotation]
+}
