@@ -94,7 +94,7 @@ func (l *loading) checkSource(s types.ServiceConfig) error {
 	if s.Build == nil && s.Image == "" && s.Provider == nil {
 		return l.failAs(fmt.Sprintf("service %q has neither an image nor a build context specified: %v", s.Name, errInvalid), s.Name, "")
 	}
-	if s.Build != nil && s.Build.DockerfileInline != "" && s.Build.Dockerfile != "" && s.Build.Dockerfile != "Dockerfile" {
+	if s.Build != nil && s.Build.DockerfileInline != "" && s.Build.Dockerfile != "" {
 		return l.failAs(fmt.Sprintf("service %q declares mutually exclusive dockerfile and dockerfile_inline: %v", s.Name, errInvalid), s.Name, "build.dockerfile_inline")
 	}
 	return nil

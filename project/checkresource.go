@@ -32,6 +32,9 @@ func (l *loading) checkNetworks(context.Context) error {
 		default:
 			return l.failTop("networks."+key+".driver", "unknown driver %q", n.Driver)
 		}
+		if asMap(asMap(l.model["networks"])[key])["attachable"] == false {
+			l.warn("network %q: attachable: false does nothing on one host", key)
+		}
 		if d := n.Ipam.Driver; d != "" && d != "default" {
 			return l.failTop("networks."+key+".ipam.driver", "unknown driver %q", d)
 		}

@@ -71,6 +71,17 @@ func (l *loading) checkScale(s types.ServiceConfig) error {
 	if replicas != nil && *replicas < 0 {
 		return l.failAs(fmt.Sprintf("services.%s.deploy.replicas: must be greater than or equal to 0", s.Name), s.Name, "deploy.replicas")
 	}
+	if s.Deploy != nil {
+		switch s.Deploy.Mode {
+		case "", "replicated":
+		case "global":
+			if replicas != nil && *replicas != 1 {
+				return l.fail(s.Name, "deploy.replicas", "a service of mode global has exactly one container here")
+			}
+		default:
+			return l.fail(s.Name, "deploy.mode", "unknown mode %q", s.Deploy.Mode)
+		}
+	}
 	if s.Scale == nil {
 		return nil
 	}
@@ -374,7 +385,7 @@ func (l *loading) checkModes(s types.ServiceConfig) error {
 	default:
 		return l.fail(s.Name, "network_mode", "unknown mode %q", mode)
 	}
-	if mode != "" && len(explicitNetworks(s)) > 0 {
+	if mode != "" && len(s.Networks) > 0 {
 		return l.failAs(fmt.Sprintf("service %s declares mutually exclusive `network_mode` and `networks`: %v", s.Name, errInvalid), s.Name, "network_mode")
 	}
 	if shares(mode) {
@@ -398,12 +409,6 @@ func (l *loading) checkModes(s types.ServiceConfig) error {
 		}
 	}
 	return nil
-}
-
-// explicitNetworks are the networks that stand in the file: normalisation
-// adds none where network_mode is set.
-func explicitNetworks(s types.ServiceConfig) map[string]*types.ServiceNetworkConfig {
-	return s.Networks
 }
 
 // shares reports whether a namespace mode is another container's.

@@ -18,114 +18,87 @@ name version include include.[].path include.[].env_file include.[].project_dire
 services networks volumes secrets configs
 services.* networks.* volumes.* secrets.* configs.*
 
-services.*.attach
-services.*.build
-services.*.build.args services.*.build.args.*
-services.*.build.cache_from services.*.build.cache_to
+services.*.annotations services.*.annotations.* services.*.attach
+services.*.blkio_config services.*.blkio_config.device_read_bps services.*.blkio_config.device_read_bps.[].path
+services.*.blkio_config.device_read_bps.[].rate services.*.blkio_config.device_read_iops
+services.*.blkio_config.device_read_iops.[].path services.*.blkio_config.device_read_iops.[].rate
+services.*.blkio_config.device_write_bps services.*.blkio_config.device_write_bps.[].path
+services.*.blkio_config.device_write_bps.[].rate services.*.blkio_config.device_write_iops
+services.*.blkio_config.device_write_iops.[].path services.*.blkio_config.device_write_iops.[].rate
+services.*.blkio_config.weight services.*.blkio_config.weight_device
+services.*.blkio_config.weight_device.[].path services.*.blkio_config.weight_device.[].weight
+services.*.build services.*.build.additional_contexts services.*.build.additional_contexts.*
+services.*.build.args services.*.build.args.* services.*.build.cache_from services.*.build.cache_to
 services.*.build.context services.*.build.dockerfile services.*.build.dockerfile_inline
-services.*.build.labels services.*.build.labels.*
-services.*.build.network services.*.build.no_cache services.*.build.pull
-services.*.build.secrets services.*.build.secrets.[].source services.*.build.secrets.[].target
-services.*.build.tags services.*.build.target
-services.*.cap_add services.*.cap_drop
-services.*.command services.*.entrypoint
-services.*.configs services.*.configs.[].source services.*.configs.[].target
-services.*.configs.[].uid services.*.configs.[].gid services.*.configs.[].mode
-services.*.container_name
-services.*.cpus services.*.mem_limit services.*.pids_limit
+services.*.build.entitlements services.*.build.extra_hosts services.*.build.extra_hosts.*
+services.*.build.labels services.*.build.labels.* services.*.build.network services.*.build.no_cache
+services.*.build.no_cache_filter services.*.build.platforms services.*.build.privileged
+services.*.build.provenance services.*.build.pull services.*.build.sbom services.*.build.secrets
+services.*.build.secrets.[].source services.*.build.secrets.[].target services.*.build.shm_size
+services.*.build.ssh services.*.build.ssh.* services.*.build.tags services.*.build.target
+services.*.build.ulimits services.*.build.ulimits.* services.*.build.ulimits.*.hard
+services.*.build.ulimits.*.soft services.*.cap_add services.*.cap_drop services.*.cgroup
+services.*.cgroup_parent services.*.command
+services.*.configs services.*.configs.[].gid services.*.configs.[].mode services.*.configs.[].source
+services.*.configs.[].target services.*.configs.[].uid services.*.container_name services.*.cpu_period
+services.*.cpu_quota services.*.cpu_rt_period services.*.cpu_rt_runtime services.*.cpu_shares
+services.*.cpus services.*.cpuset
 services.*.depends_on services.*.depends_on.* services.*.depends_on.*.condition
-services.*.depends_on.*.restart services.*.depends_on.*.required
-services.*.deploy services.*.deploy.replicas
-services.*.dns services.*.dns_opt services.*.dns_search services.*.domainname
-services.*.env_file services.*.env_file.[].path services.*.env_file.[].required services.*.env_file.[].format
-services.*.environment services.*.environment.*
-services.*.expose
+services.*.depends_on.*.required services.*.depends_on.*.restart
+services.*.deploy services.*.deploy.mode services.*.deploy.replicas services.*.deploy.resources
+services.*.deploy.resources.limits services.*.deploy.resources.limits.cpus
+services.*.deploy.resources.limits.memory services.*.deploy.resources.limits.pids
+services.*.deploy.resources.reservations services.*.deploy.resources.reservations.memory
+services.*.device_cgroup_rules
+services.*.devices services.*.devices.[].permissions services.*.devices.[].source services.*.devices.[].target
+services.*.dns services.*.dns_opt services.*.dns_search services.*.domainname services.*.entrypoint
+services.*.env_file services.*.env_file.[].format services.*.env_file.[].path services.*.env_file.[].required
+services.*.environment services.*.environment.* services.*.expose
 services.*.extends services.*.extends.file services.*.extends.service
-services.*.extra_hosts services.*.extra_hosts.*
-services.*.group_add
+services.*.extra_hosts services.*.extra_hosts.* services.*.group_add
 services.*.healthcheck services.*.healthcheck.disable services.*.healthcheck.interval
 services.*.healthcheck.retries services.*.healthcheck.start_interval services.*.healthcheck.start_period
-services.*.healthcheck.test services.*.healthcheck.timeout
-services.*.hostname services.*.image services.*.init services.*.ipc
-services.*.label_file services.*.labels services.*.labels.*
+services.*.healthcheck.test services.*.healthcheck.timeout services.*.hostname services.*.image
+services.*.init services.*.ipc services.*.label_file services.*.labels services.*.labels.*
 services.*.links
-services.*.logging services.*.logging.driver services.*.logging.options
-services.*.logging.options.max-size services.*.logging.options.max-file
-services.*.mac_address
-services.*.network_mode
-services.*.networks services.*.networks.* services.*.networks.*.aliases
-services.*.networks.*.ipv4_address services.*.networks.*.mac_address
-services.*.networks.*.priority services.*.networks.*.gw_priority
-services.*.networks.*.interface_name
-services.*.pid
-services.*.ports services.*.ports.[].host_ip services.*.ports.[].mode services.*.ports.[].protocol
-services.*.ports.[].published services.*.ports.[].target
-services.*.ports.[].name services.*.ports.[].app_protocol
-services.*.privileged services.*.profiles services.*.pull_policy
-services.*.read_only services.*.restart services.*.scale
-services.*.secrets services.*.secrets.[].source services.*.secrets.[].target
-services.*.secrets.[].uid services.*.secrets.[].gid services.*.secrets.[].mode
+services.*.logging services.*.logging.driver services.*.logging.options services.*.logging.options.max-file
+services.*.logging.options.max-size services.*.mac_address services.*.mem_limit
+services.*.mem_reservation services.*.mem_swappiness services.*.memswap_limit services.*.network_mode
+services.*.networks services.*.networks.* services.*.networks.*.aliases services.*.networks.*.gw_priority
+services.*.networks.*.interface_name services.*.networks.*.ipv4_address services.*.networks.*.ipv6_address
+services.*.networks.*.mac_address services.*.networks.*.priority services.*.oom_kill_disable
+services.*.oom_score_adj services.*.pid services.*.pids_limit services.*.platform
+services.*.ports services.*.ports.[].app_protocol services.*.ports.[].host_ip services.*.ports.[].mode
+services.*.ports.[].name services.*.ports.[].protocol services.*.ports.[].published services.*.ports.[].target
+services.*.privileged services.*.profiles services.*.pull_policy services.*.read_only services.*.restart
+services.*.scale
+services.*.secrets services.*.secrets.[].gid services.*.secrets.[].mode services.*.secrets.[].source
+services.*.secrets.[].target services.*.secrets.[].uid services.*.security_opt services.*.shm_size
 services.*.stdin_open services.*.stop_grace_period services.*.stop_signal
-services.*.tmpfs services.*.tty
-services.*.ulimits services.*.ulimits.* services.*.ulimits.*.soft services.*.ulimits.*.hard
-services.*.user services.*.working_dir
-services.*.volumes services.*.volumes.[].type services.*.volumes.[].source
-services.*.volumes.[].target services.*.volumes.[].read_only
-services.*.volumes.[].bind services.*.volumes.[].bind.create_host_path services.*.volumes.[].bind.propagation
-services.*.volumes.[].tmpfs services.*.volumes.[].tmpfs.mode services.*.volumes.[].tmpfs.size
-services.*.volumes.[].volume services.*.volumes.[].volume.nocopy
-services.*.volumes.[].volume.labels services.*.volumes.[].volume.labels.*
-services.*.volumes_from
+services.*.sysctls services.*.sysctls.* services.*.tmpfs services.*.tty
+services.*.ulimits services.*.ulimits.* services.*.ulimits.*.hard services.*.ulimits.*.soft
+services.*.umask services.*.user services.*.userns_mode services.*.uts
+services.*.volumes services.*.volumes.[].bind services.*.volumes.[].bind.create_host_path
+services.*.volumes.[].bind.propagation services.*.volumes.[].bind.recursive services.*.volumes.[].read_only
+services.*.volumes.[].source services.*.volumes.[].target services.*.volumes.[].tmpfs
+services.*.volumes.[].tmpfs.mode services.*.volumes.[].tmpfs.size services.*.volumes.[].type
+services.*.volumes.[].volume services.*.volumes.[].volume.labels services.*.volumes.[].volume.labels.*
+services.*.volumes.[].volume.nocopy services.*.volumes.[].volume.subpath services.*.volumes_from
+services.*.working_dir
 
-networks.*.driver networks.*.external networks.*.external.name networks.*.internal networks.*.name
-networks.*.attachable
-networks.*.ipam networks.*.ipam.driver networks.*.ipam.config
-networks.*.ipam.config.[].aux_addresses networks.*.ipam.config.[].aux_addresses.*
+networks.*.attachable networks.*.driver networks.*.driver_opts networks.*.driver_opts.* networks.*.enable_ipv4
+networks.*.enable_ipv6 networks.*.external networks.*.external.name networks.*.internal networks.*.ipam
+networks.*.ipam.config networks.*.ipam.config.[].aux_addresses networks.*.ipam.config.[].aux_addresses.*
 networks.*.ipam.config.[].gateway networks.*.ipam.config.[].ip_range networks.*.ipam.config.[].subnet
-networks.*.labels networks.*.labels.*
+networks.*.ipam.driver networks.*.labels networks.*.labels.* networks.*.name
 
-volumes.*.driver volumes.*.external volumes.*.external.name volumes.*.labels volumes.*.labels.* volumes.*.name
+volumes.*.driver volumes.*.driver_opts volumes.*.driver_opts.* volumes.*.external volumes.*.external.name
+volumes.*.labels volumes.*.labels.* volumes.*.name
 
 secrets.*.environment secrets.*.external secrets.*.external.name secrets.*.file secrets.*.name
-configs.*.content configs.*.environment configs.*.external configs.*.external.name configs.*.file configs.*.name
-`)
 
-// unhonoured are the other keys of the Compose Specification: each is warned
-// about, with all below it. The list exists so that a test can tell a key
-// that was decided on from one that nobody has looked at.
-var unhonoured = keyPaths(`
-jobs models
-services.*.annotations services.*.blkio_config
-services.*.build.additional_contexts services.*.build.entitlements services.*.build.extra_hosts
-services.*.build.isolation services.*.build.no_cache_filter services.*.build.platforms
-services.*.build.privileged services.*.build.provenance services.*.build.sbom
-services.*.build.secrets.[].uid services.*.build.secrets.[].gid services.*.build.secrets.[].mode
-services.*.build.shm_size services.*.build.ssh services.*.build.ulimits
-services.*.cgroup services.*.cgroup_parent
-services.*.cpu_count services.*.cpu_percent services.*.cpu_period services.*.cpu_quota
-services.*.cpu_rt_period services.*.cpu_rt_runtime services.*.cpu_shares services.*.cpuset
-services.*.credential_spec
-services.*.deploy.endpoint_mode services.*.deploy.labels services.*.deploy.mode services.*.deploy.placement
-services.*.deploy.resources services.*.deploy.restart_policy
-services.*.deploy.rollback_config services.*.deploy.update_config
-services.*.develop services.*.device_cgroup_rules services.*.devices
-services.*.external_links services.*.gpus services.*.isolation
-services.*.logging.options.*
-services.*.mem_reservation services.*.mem_swappiness services.*.memswap_limit
-services.*.models
-services.*.networks.*.driver_opts services.*.networks.*.ipv6_address
-services.*.networks.*.link_local_ips services.*.networks.*.use_service_name_alias
-services.*.oom_kill_disable services.*.oom_score_adj services.*.platform
-services.*.post_start services.*.pre_start services.*.pre_stop services.*.provider
-services.*.pull_refresh_after services.*.runtime services.*.security_opt services.*.shm_size
-services.*.storage_opt services.*.sysctls services.*.umask services.*.use_api_socket
-services.*.userns_mode services.*.uts
-services.*.volumes.[].bind.recursive services.*.volumes.[].bind.selinux
-services.*.volumes.[].consistency services.*.volumes.[].image services.*.volumes.[].volume.subpath
-networks.*.driver_opts networks.*.enable_ipv4 networks.*.enable_ipv6 networks.*.ipam.options
-volumes.*.driver_opts
-secrets.*.driver secrets.*.driver_opts secrets.*.labels secrets.*.template_driver
-configs.*.labels configs.*.template_driver
+configs.*.content configs.*.environment configs.*.external configs.*.external.name configs.*.file
+configs.*.name
 `)
 
 func keyPaths(list string) []tree.Path {
