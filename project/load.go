@@ -17,6 +17,7 @@ import (
 // Where file, line, service or key of a fault are known, the error is an
 // *Error; ErrNoFile and ErrNoService tell those two apart.
 func Load(ctx context.Context, o Options) (*Project, error) {
+	go func() { _, _ = composeSchema() }() // needed once the files are read
 	l := &loading{Options: o}
 	err := l.run(ctx,
 		pass{"take the environment", l.takeEnvironment},

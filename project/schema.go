@@ -31,7 +31,7 @@ var composeSchema = sync.OnceValues(func() (*rule, error) {
 		return nil, fmt.Errorf("read the schema: %w", err)
 	}
 	defs, _ := doc["$defs"].(map[string]any)
-	r := ruleReader{defs: defs, done: map[string]*rule{}}
+	r := ruleReader{defs: defs, done: map[string]*rule{}, forms: map[string]*regexp.Regexp{}}
 	return r.read(doc)
 })
 
@@ -64,8 +64,9 @@ type patternRule struct {
 }
 
 type ruleReader struct {
-	defs map[string]any
-	done map[string]*rule // by $ref; entered before it is read, for recursion
+	defs  map[string]any
+	done  map[string]*rule          // by $ref; entered before it is read, for recursion
+	forms map[string]*regexp.Regexp // compiled patterns; most schemas have the same
 }
 
 var errUnknownWord = errors.New("the schema has a word not known here")
@@ -102,7 +103,7 @@ func (r *ruleReader) fill(out *rule, def map[string]any) (err error) {
 		case "enum":
 			out.enum = asList(v)
 		case "pattern":
-			out.pattern = keepPattern(v, &err)
+			out.pattern = r.form(v, &err)
 		case "minimum":
 			out.min = keepNumber(v, &err)
 		case "maximum":
@@ -114,7 +115,7 @@ func (r *ruleReader) fill(out *rule, def map[string]any) (err error) {
 			}
 		case "patternProperties":
 			for form, sub := range asMap(v) {
-				out.patterns = append(out.patterns, patternRule{keepPattern(form, &err), keep(r.read(sub))})
+				out.patterns = append(out.patterns, patternRule{r.form(form, &err), keep(r.read(sub))})
 			}
 		case "additionalProperties":
 			out.others = keep(r.read(v))
@@ -166,10 +167,14 @@ func (r *ruleReader) ref(v any) (*rule, error) {
 	return out, r.fill(out, def)
 }
 
-func keepPattern(v any, err *error) *regexp.Regexp {
+func (r *ruleReader) form(v any, err *error) *regexp.Regexp {
 	text, _ := v.(string)
+	if re, ok := r.forms[text]; ok {
+		return re
+	}
 	re, e := regexp.Compile(text)
 	*err = errors.Join(*err, e)
+	r.forms[text] = re
 	return re
 }
 
