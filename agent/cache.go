@@ -90,15 +90,15 @@ func (c *cache) session(ctx context.Context) error {
 		_ = old.Close()
 	}
 	events, errs := client.Events(ctx, "")
-	if err := c.list(ctx); err != nil {
+	if _, err := c.list(ctx); err != nil {
 		return err
 	}
-	c.boot(ctx)
+	c.boot()
 	return c.follow(ctx, events, errs)
 }
 
 // boot has the containers started that a boot starts, once in this agent's life.
-func (c *cache) boot(ctx context.Context) {
+func (c *cache) boot() {
 	if c.booted {
 		return
 	}
@@ -139,7 +139,7 @@ func (c *cache) follow(ctx context.Context, events <-chan engine.Event, errs <-c
 			err = c.look(ctx, dirty)
 			clear(dirty)
 		case <-lists.C:
-			err = c.list(ctx)
+			_, err = c.list(ctx)
 		case done := <-c.syncs:
 			due = nil
 			clear(dirty)
@@ -174,30 +174,32 @@ func (c *cache) listAndAnswer(ctx context.Context, done chan error) error {
 			more = false
 		}
 	}
-	err := c.list(ctx)
+	applied, err := c.list(ctx)
 	for _, d := range waiting {
-		d <- err
+		d <- errors.Join(applied, err)
 	}
-	return nil
+	return err
 }
 
-// list makes the cache what containerd holds now, and applies it.
-func (c *cache) list(ctx context.Context) error {
+// list makes the cache what containerd holds now, and applies it. applied says
+// what of that could not be done, err that containerd could not be asked.
+func (c *cache) list(ctx context.Context) (applied, err error) {
 	all, err := c.agent.engine().Observe(ctx, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.containers = make(map[string]engine.Container, len(all))
 	for _, container := range all {
 		c.containers[container.ID] = container
 	}
-	return c.agent.apply(ctx, all)
+	return c.agent.apply(ctx, all), nil
 }
 
 // look brings the cache up to date for some containers, and applies it.
 func (c *cache) look(ctx context.Context, ids map[string]bool) error {
 	if len(ids) > fewDirty {
-		return c.list(ctx)
+		_, err := c.list(ctx)
+		return err
 	}
 	for id := range ids {
 		container, err := c.agent.engine().Inspect(ctx, id)
@@ -210,7 +212,8 @@ func (c *cache) look(ctx context.Context, ids map[string]bool) error {
 			c.containers[id] = container
 		}
 	}
-	return c.agent.apply(ctx, c.all())
+	_ = c.agent.apply(ctx, c.all()) // it has logged its errors; nobody waits for them
+	return nil
 }
 
 // all is the containers, sorted by name as engine.Observe has them.

@@ -97,13 +97,17 @@ func newAgent(cfg Config) (*agent, error) {
 func (a *agent) engine() *engine.Client { return a.client.Load() }
 
 // apply makes everything agree with what containers there are. Each thing is
-// tried; the errors are those of all that could not be done.
+// tried and what fails is logged; the error is that of published ports, which
+// whoever brings a service up wants to know of.
 func (a *agent) apply(ctx context.Context, containers []engine.Container) error {
 	a.pipes.hold(containers)
-	err := errors.Join(
-		a.names.apply(containers),
-		a.ports.apply(ctx, containers, false),
-	)
+	if err := a.names.apply(containers); err != nil {
+		a.Log.Error("serve names", "error", err)
+	}
+	err := a.ports.apply(ctx, containers, false)
+	if err != nil {
+		a.Log.Error("published ports", "error", err)
+	}
 	a.health.apply(containers)
 	a.restarts.apply(containers)
 	return err
