@@ -48,3 +48,16 @@ func BenchmarkLoad1000(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFull30 is the same model built by compose-go's loader alone, which
+// is what files with include or extends take.
+func BenchmarkFull30(b *testing.B) {
+	dir := filepath.Join(b.TempDir(), "shop")
+	writeFiles(b, dir, "-- compose.yaml --\n"+manyServices(30))
+	l := prepared(b, Options{WorkingDir: dir, Environment: []string{"HOME=/root"}})
+	for b.Loop() {
+		if err := l.full(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
