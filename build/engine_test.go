@@ -2,13 +2,20 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 
 	"github.com/compose-first/compose/internal/bundle"
 	"github.com/compose-first/compose/internal/layout"
@@ -50,7 +57,7 @@ func withEngine(m *testing.M) (code int) {
 	}
 	address, err := engine.bundle.EnsureBuildkit(ctx)
 	defer func() {
-		if err := engine.bundle.Stop(context.Background()); err != nil {
+		if err := errors.Join(endSteps(), engine.bundle.Stop(context.Background()), unmountBelow(dir)); err != nil {
 			code = fail(err)
 		}
 	}()
@@ -67,6 +74,40 @@ func withEngine(m *testing.M) (code int) {
 	}
 	defer func() { engine.builder.Close() }()
 	return m.Run()
+}
+
+// endSteps ends the build steps of a daemon that was killed under them.
+func endSteps() error {
+	ctx := namespaces.WithNamespace(context.Background(), "compose")
+	c, err := containerd.New(engine.bundle.Root.ContainerdSocket())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	steps, err := c.Containers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, step := range steps {
+		if task, err := step.Task(ctx, nil); err == nil {
+			if _, err := task.Delete(ctx, containerd.WithProcessKill); err != nil {
+				return err
+			}
+		}
+		if err := step.Delete(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unmountBelow unmounts what a daemon that was killed has left mounted.
+func unmountBelow(dir string) error {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	for _, m := range slices.Backward(mounts) {
+		err = errors.Join(err, unix.Unmount(m.Mountpoint, 0))
+	}
+	return err
 }
 
 // ctr runs containerd's own client.
@@ -150,17 +191,4 @@ func lines(events []Event) string {
 		}
 	}
 	return b.String()
-}
-
-// read returns what `sh -c script` prints in a container of the image.
-func read(t *testing.T, image, script string) string {
-	t.Helper()
-	// runc is run by the shim, which finds it beside itself.
-	id := fmt.Sprintf("t%d", time.Now().UnixNano())
-	out, err := ctr(t.Context(), "run", "--rm", "--runc-binary", filepath.Join(engine.bundle.Dir, "runc"),
-		"docker.io/library/"+image+":latest", id, "/bin/sh", "-c", script)
-	if err != nil {
-		t.Fatalf("run %s: %v\n%s", image, err, out)
-	}
-	return out
 }
