@@ -51,9 +51,9 @@ func choosePool6(taken []netip.Prefix) (Pool, error) {
 	return Pool{}, ErrPoolFull
 }
 
-// place returns n with a subnet for each address family it uses: its own,
+// allot returns n with a subnet for each address family it uses: its own,
 // which must be free, or a chosen one.
-func place(n Network, others []Network, routes []netip.Prefix) (Network, error) {
+func allot(n Network, others []Network, routes []netip.Prefix) (Network, error) {
 	if n.Driver != DriverBridge {
 		return n, nil
 	}

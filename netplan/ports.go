@@ -163,4 +163,3 @@ func closeAll(closers ...interface{ Close() error }) {
 		_ = c.Close()
 	}
 }
-

@@ -16,7 +16,7 @@ import (
 // Bounds of the IPv6 proxy, for each port.
 const (
 	maxConnections = 4096             // TCP connections at once
-	maxSessions    = 4096             // UDP senders at once
+	maxSessions    = 1024             // UDP senders at once
 	dialTimeout    = 3 * time.Second  // to one backend, before the next is tried
 	sessionIdle    = 90 * time.Second // a UDP sender is forgotten after that
 	maxDatagram    = 64 << 10         // bytes

@@ -101,7 +101,7 @@ func (s *Store) Create(ctx context.Context, n Network) (Network, error) {
 			return Network{}, err
 		}
 	}
-	if n, err = place(n, others, routes); err != nil {
+	if n, err = allot(n, others, routes); err != nil {
 		return Network{}, err
 	}
 	return n, s.write(n)
