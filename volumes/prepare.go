@@ -64,18 +64,20 @@ func (s *Store) Prepare(ctx context.Context, c PrepareConfig) (_ Prepared, retEr
 	rootfs := &lazyRootfs{mount: c.Rootfs}
 	defer func() { retErr = errors.Join(retErr, rootfs.close()) }()
 	var p Prepared
-	for i, w := range c.Mounts {
+	for _, w := range c.Mounts {
 		info, err := s.prepareOne(ctx, c, w, rootfs)
 		if err != nil {
 			return Prepared{}, fmt.Errorf("%s: %w", w.Key, err)
 		}
-		m, err := s.mount(c.ContainerID, i, info)
-		if err != nil {
-			return Prepared{}, fmt.Errorf("%s: %w", w.Key, err)
-		}
-		p.Mounts = append(p.Mounts, m)
 		p.Infos = append(p.Infos, info)
 		p.Propagation = widest(p.Propagation, info)
+	}
+	for i, info := range p.Infos { // only now: a subpath may be in what was just filled
+		m, err := s.mount(c.ContainerID, i, info)
+		if err != nil {
+			return Prepared{}, fmt.Errorf("%s: %w", c.Mounts[i].Key, err)
+		}
+		p.Mounts = append(p.Mounts, m)
 	}
 	return p, nil
 }

@@ -153,6 +153,17 @@ func TestFirstUse(t *testing.T) {
 	}
 }
 
+// A folder that only the image's content brings into a volume can be mounted
+// beside the volume.
+func TestFirstUseBringsSubpath(t *testing.T) {
+	s := store(t)
+	v := Volume{Name: "v"}
+	p := prepare(t, s, "c1", image(t), Want{Info: named("v", "/a", "subpath=sub"), Volume: v}, Want{Info: named("v", "/data"), Volume: v})
+	if b, err := os.ReadFile(filepath.Join(p.Mounts[0].Source, "file")); string(b) != "content" {
+		t.Errorf("it has %q (%v)", b, err)
+	}
+}
+
 func withoutLinks(s string) string {
 	var b strings.Builder
 	for line := range strings.Lines(s) {
