@@ -93,11 +93,8 @@ func (s *Store) restoreFile(ctx context.Context, containerID string, i int, f pr
 	if err != nil {
 		return Mount{}, err
 	}
-	if err := s.ensureTmpfs(ctx); err != nil {
-		return Mount{}, err
-	}
-	dir := s.root.Files(containerID)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dir, err := s.filesDir(ctx, containerID)
+	if err != nil {
 		return Mount{}, err
 	}
 	dst := filepath.Join(dir, strconv.Itoa(i))
@@ -166,27 +163,64 @@ func place(dst string, content []byte, f project.File) (retErr error) {
 	return os.Rename(tmp.Name(), dst)
 }
 
-// ensureTmpfs makes sure that secrets and configs never reach a disk.
-// The tmpfs may be marked noexec all the same: a container's own mount of a
-// config with an execute bit is not.
-func (s *Store) ensureTmpfs(ctx context.Context) (retErr error) {
-	dir := s.root.RunFiles()
-	defer wrap(&retErr, "mount tmpfs at %s", dir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+// filesDir makes the folder of a container's secrets and configs, on a tmpfs:
+// they never reach a disk. The tmpfs is there while any container has a folder
+// on it. That it is marked noexec does not hinder a config with an execute
+// bit: the container's own mount of it is not.
+func (s *Store) filesDir(ctx context.Context, containerID string) (_ string, retErr error) {
+	root, dir := s.root.RunFiles(), s.root.Files(containerID)
+	defer wrap(&retErr, "mount tmpfs at %s", root)
+	if on, err := onTmpfs(dir); err == nil && on {
+		return dir, nil
 	}
-	if on, err := onTmpfs(dir); err != nil || on {
-		return err
+	l, err := s.lockFiles(ctx)
+	if err != nil {
+		return "", err
 	}
-	l, err := lock.Take(ctx, s.root.Lock("files"), "secrets", nil)
+	defer l.Release()
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return "", err
+	}
+	on, err := onTmpfs(root)
+	if err == nil && !on {
+		err = unix.Mount("tmpfs", root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700")
+	}
+	if err != nil {
+		return "", err
+	}
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// lockFiles takes the lock for making and removing folders on the tmpfs, and
+// the tmpfs itself.
+func (s *Store) lockFiles(ctx context.Context) (*lock.Lock, error) {
+	return lock.Take(ctx, s.root.Lock("files"), "secrets", nil)
+}
+
+// removeFilesDir removes a container's folder, and the tmpfs with the last.
+func (s *Store) removeFilesDir(ctx context.Context, containerID string) error {
+	if _, err := os.Lstat(s.root.Files(containerID)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	l, err := s.lockFiles(ctx)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
-	if on, err := onTmpfs(dir); err != nil || on {
+	if err := os.RemoveAll(s.root.Files(containerID)); err != nil {
 		return err
 	}
-	return unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700")
+	root := s.root.RunFiles()
+	if empty, err := isEmpty(root); err != nil || !empty {
+		return err
+	}
+	if mounted, err := isMountpoint(root); err != nil || !mounted {
+		return err
+	}
+	if err := unix.Unmount(root, unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EBUSY) { // somebody looks into it
+		return err
+	}
+	return nil
 }
 
 func onTmpfs(dir string) (bool, error) {
@@ -204,7 +238,7 @@ func (s *Store) RemoveFiles(ctx context.Context, containerID string) error {
 		return err
 	}
 	err := errors.Join(
-		os.RemoveAll(s.root.Files(containerID)),
+		s.removeFilesDir(ctx, containerID),
 		os.RemoveAll(s.root.KeptFiles(containerID)),
 		removeMounted(s.root.Subpaths(containerID)),
 	)

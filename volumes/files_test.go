@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -138,10 +139,46 @@ func TestFiles(t *testing.T) {
 				t.Errorf("%s is left (%v)", dir, err)
 			}
 		}
+		if strings.Contains(mountTable(t), s.root.RunFiles()) {
+			t.Error("the tmpfs is left")
+		}
 		if b, _ := os.ReadFile(source); string(b) != "later" {
 			t.Errorf("the source has %q", b)
 		}
 	})
+}
+
+// The tmpfs comes with the first container and goes with the last, and no
+// file ever lies below it instead of on it.
+func TestFilesComeAndGo(t *testing.T) {
+	s := store(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			id := fmt.Sprintf("c%d", i)
+			files := []project.File{{Kind: "secret", Name: "s", Target: "/s", Mode: 0o444}}
+			for range 5 {
+				if err := s.WriteFiles(t.Context(), id, files, map[string][]byte{"secret/s": []byte("x")}); err != nil {
+					t.Error(err)
+				}
+				mounts, err := s.RestoreFiles(t.Context(), id, files)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if on, err := onTmpfs(mounts[0].Source); err != nil || !on {
+					t.Errorf("%s is on a disk (%v)", mounts[0].Source, err)
+				}
+				if err := s.RemoveFiles(t.Context(), id); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if left, _ := os.ReadDir(s.root.RunFiles()); len(left) > 0 || strings.Contains(mountTable(t), s.root.RunFiles()) {
+		t.Errorf("left: %v", left)
+	}
 }
 
 func checkPrivate(t *testing.T, s *Store) {
