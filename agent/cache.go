@@ -24,8 +24,10 @@ const (
 	// that, two listings of all cost less.
 	fewDirty = 3
 
-	// reconnect is the pause between tries to reach containerd.
-	reconnect = 100 * time.Millisecond
+	// The pause between tries to reach containerd: the first, and the longest,
+	// to which it doubles.
+	firstReconnect = 50 * time.Millisecond
+	lastReconnect  = 2 * time.Second
 )
 
 // cache knows the containers. It lists them first, then follows events, and
@@ -61,10 +63,14 @@ func (c *cache) sync(ctx context.Context) error {
 
 // run follows containerd until ctx ends, and comes back to it when it was gone.
 func (c *cache) run(ctx context.Context) error {
-	for {
+	for wait := firstReconnect; ; wait = min(2*wait, lastReconnect) {
+		began := time.Now()
 		err := c.session(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if time.Since(began) > lastReconnect {
+			wait = firstReconnect
 		}
 		c.agent.Log.Warn("containerd is gone", "error", err)
 		if c.agent.EnsureEngine != nil {
@@ -72,7 +78,7 @@ func (c *cache) run(ctx context.Context) error {
 				c.agent.Log.Error("start the engine", "error", err)
 			}
 		}
-		if err := pause(ctx, reconnect); err != nil {
+		if err := pause(ctx, wait); err != nil {
 			return err
 		}
 	}

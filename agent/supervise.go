@@ -66,9 +66,9 @@ func supervise(ctx context.Context, root layout.Root, binary string) error {
 		if err := writePid(root.Pid("logger"), stageReady); err != nil {
 			return err
 		}
-		dropPages()
 		return keepAlive(ctx, binary)
 	})
+	g.Go(func() error { return returnMemory(ctx) })
 	return g.Wait()
 }
 
