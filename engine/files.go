@@ -25,10 +25,11 @@ const (
 // Source: Docker, embedded DNS server; images and their configurations expect it.
 const resolverAddress = "127.0.0.11"
 
-// Where the host's own resolvers are, the second when the first only names a
+// Where the host's own names and resolvers are, the last when the other only names a
 // local stub that a container cannot reach.
 // Source: resolv.conf(5), systemd-resolved.service(8).
 const (
+	hostHostsFile  = "/etc/hosts"
 	hostResolvFile = "/etc/resolv.conf"
 	stubResolvFile = "/run/systemd/resolve/resolv.conf"
 )
@@ -109,17 +110,26 @@ func writeWhole(path, content string) error {
 	return nil
 }
 
-// hostsContent is a container's /etc/hosts: the usual names, the extra ones,
-// and its own on each of its addresses.
+// usualHosts are the names that every container knows.
+const usualHosts = "127.0.0.1\tlocalhost\n" +
+	"::1\tlocalhost ip6-localhost ip6-loopback\n" +
+	"fe00::\tip6-localnet\n" +
+	"ff00::\tip6-mcastprefix\n" +
+	"ff02::1\tip6-allnodes\n" +
+	"ff02::2\tip6-allrouters\n"
+
+// hostsContent is a container's /etc/hosts: the usual names or, with the
+// host's network, all of the host's; the extra ones; and its own on each of
+// its addresses.
 func hostsContent(cfg CreateConfig, name string) string {
 	var s strings.Builder
-	s.WriteString("127.0.0.1\tlocalhost\n" +
-		"::1\tlocalhost ip6-localhost ip6-loopback\n" +
-		"fe00::\tip6-localnet\n" +
-		"ff00::\tip6-mcastprefix\n" +
-		"ff02::1\tip6-allnodes\n" +
-		"ff02::2\tip6-allrouters\n")
 	r := cfg.Record
+	ofHost, err := os.ReadFile(hostHostsFile)
+	if known := r.NetworkMode == "host" && err == nil; known {
+		s.Write(ofHost)
+	} else {
+		s.WriteString(usualHosts)
+	}
 	for _, h := range r.ExtraHosts {
 		address := h.Address
 		if address == "host-gateway" {
@@ -142,7 +152,7 @@ func hostsContent(cfg CreateConfig, name string) string {
 			}
 		}
 	}
-	if own == 0 {
+	if own == 0 && r.NetworkMode != "host" {
 		fmt.Fprintf(&s, "127.0.1.1\t%s\n", names)
 	}
 	return s.String()

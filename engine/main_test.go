@@ -235,7 +235,7 @@ func standIn(t testing.TB, id string) *logger {
 		defer close(l.done)
 		for deadline := time.Now().Add(20 * time.Second); ; {
 			now, err := os.Stat(filepath.Join(dir, streamsReady))
-			if err == nil && (old == nil || !os.SameFile(old, now)) {
+			if err == nil && (old == nil || !os.SameFile(old, now) || !old.ModTime().Equal(now.ModTime())) {
 				break
 			}
 			if time.Now().After(deadline) {
@@ -317,3 +317,7 @@ func inspect(t testing.TB, id string) Container {
 func shell(script string) []string { return []string{"sh", "-c", script} }
 
 func lines(s string) []string { return slices.Collect(strings.SplitSeq(strings.TrimSpace(s), "\n")) }
+
+func contextOf(t testing.TB, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), d)
+}
