@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -97,12 +98,12 @@ func (e *Engine) inContainerd(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("list leases: %w", err)
 	}
 	for _, l := range leases {
-		if !strings.HasPrefix(l.ID, "buildkit") && l.Labels["buildkit/lease.temporary"] == "" && !hasPrefix(l.Labels, "buildkit") {
+		if !buildkits(l.ID) && !hasPrefix(l.Labels, "buildkit") {
 			left = append(left, "lease "+l.ID)
 		}
 	}
 	err = client.SnapshotService("overlayfs").Walk(ctx, func(_ context.Context, s snapshots.Info) error {
-		if s.Kind == snapshots.KindActive && !strings.HasPrefix(s.Name, "buildkit") {
+		if s.Kind == snapshots.KindActive && !buildkits(s.Name) {
 			left = append(left, "snapshot "+s.Name)
 		}
 		return nil
@@ -112,6 +113,14 @@ func (e *Engine) inContainerd(ctx context.Context) ([]string, error) {
 	}
 	return left, nil
 }
+
+// buildkitID is how BuildKit names what it keeps in its cache.
+// Source: github.com/moby/buildkit, identity.NewID: 25 digits of base 36.
+var buildkitID = regexp.MustCompile(`^(buildkit.*|[0-9a-z]{25}(-variants)?)$`)
+
+// buildkits reports whether a lease or snapshot is of BuildKit's cache, which
+// stays until it is asked to go.
+func buildkits(id string) bool { return buildkitID.MatchString(id) }
 
 func hasPrefix(labels map[string]string, prefix string) bool {
 	for k := range labels {
