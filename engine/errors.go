@@ -94,6 +94,5 @@ func lastReason(text string) string {
 	return text
 }
 
-func isNotFound(err error) bool    { return errors.Is(err, ErrNotFound) }
-func isConflict(err error) bool    { return errors.Is(err, ErrConflict) }
-func isUnavailable(err error) bool { return errors.Is(err, ErrUnavailable) }
+func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
+func isConflict(err error) bool { return errors.Is(err, ErrConflict) }

@@ -115,6 +115,9 @@ func (c *Client) readImage(ctx context.Context, target ocispec.Descriptor, platf
 	if err != nil {
 		return Image{}, err
 	}
+	if platform != "" && !matcher.Match(config.Platform) { // a lone manifest is not chosen by platform
+		return Image{}, fmt.Errorf("it is for %s, not %s: %w", platforms.Format(config.Platform), platform, ErrNotFound)
+	}
 	img := Image{
 		Digest:   target.Digest.String(),
 		ChainID:  chainid.ChainID(slices.Clone(config.RootFS.DiffIDs)).String(),
