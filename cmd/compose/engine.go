@@ -10,6 +10,7 @@ import (
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/internal/table"
 	"github.com/compose-first/compose/netplan"
+	"github.com/compose-first/compose/volumes"
 )
 
 func (a *app) engineCommand() *cobra.Command {
@@ -90,7 +91,10 @@ func (a *app) engineStop(ctx context.Context, force bool) error {
 	if err := cleanNetwork(ctx, r); err != nil {
 		return err
 	}
-	return r.bundle.Stop(ctx)
+	if err := r.bundle.Stop(ctx); err != nil {
+		return err
+	}
+	return volumes.OpenStore(r.root).Unmount()
 }
 
 // cleanNetwork takes away what the engine has put into the kernel and no

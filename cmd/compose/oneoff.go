@@ -437,7 +437,7 @@ func (o *oneOffRun) foreground(ctx context.Context) error {
 	if err := o.rooms.engine.Attach(ctx, o.ref.ID, cfg); err != nil {
 		return err
 	}
-	code, err := o.rooms.engine.Wait(ctx, o.ref.ID)
+	code, err := o.exitCode(ctx)
 	if err != nil {
 		return err
 	}
@@ -447,6 +447,20 @@ func (o *oneOffRun) foreground(ctx context.Context) error {
 		}
 	}
 	return exitWith(code)
+}
+
+// exitCode is the code of the container's command, which has ended or is about
+// to: waiting fails where somebody else has tidied it up meanwhile.
+func (o *oneOffRun) exitCode(ctx context.Context) (int, error) {
+	code, err := o.rooms.engine.Wait(ctx, o.ref.ID)
+	if err == nil {
+		return code, nil
+	}
+	c, inspectErr := o.rooms.engine.Inspect(ctx, o.ref.ID)
+	if inspectErr != nil || c.State != engine.StateExited {
+		return 0, err
+	}
+	return c.ExitCode, nil
 }
 
 // passSignals gives signals to the container until done is closed.

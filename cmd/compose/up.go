@@ -392,11 +392,16 @@ func withWait(ctx context.Context, seconds int, act func(context.Context) error)
 		return act(ctx)
 	}
 	limit := time.Duration(seconds) * time.Second
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	timed, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := act(ctx)
-	if err != nil && ctx.Err() == context.DeadlineExceeded {
+	deadline := time.Now().Add(limit)
+	err := act(timed)
+	if err != nil && ctx.Err() == nil && time.Until(deadline) < clockSlack {
 		return fmt.Errorf("application not healthy after %s", limit)
 	}
 	return err
 }
+
+// clockSlack is by how much containerd, which is told the deadline too, may
+// give up before this process does.
+const clockSlack = 100 * time.Millisecond

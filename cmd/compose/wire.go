@@ -162,7 +162,7 @@ func (a *app) lockProject(ctx context.Context, r *rooms, name string) (release f
 		return func() {}, nil
 	}
 	l, err := lock.Take(ctx, r.root.Lock("project-"+name), a.commandLine(), func(h lock.Holder) {
-		a.info("project %q is being changed by %s: waiting for it to end", name, h)
+		a.info("project %s is being changed by %s: waiting for it to end", name, h)
 	})
 	if err != nil {
 		return nil, err
