@@ -128,7 +128,11 @@ func orphaned(ctx context.Context, root layout.Root, log *slog.Logger) error {
 	if os.Getenv(supervisedVariable) == "" {
 		return nil
 	}
-	alive := os.NewFile(3, "logger")
+	const inherited = 3 // the first of exec.Cmd's ExtraFiles
+	if err := syscall.SetNonblock(inherited, true); err != nil { // or Close would not end a Read
+		return fmt.Errorf("watch the logger: %w", err)
+	}
+	alive := os.NewFile(inherited, "logger")
 	stop := context.AfterFunc(ctx, func() { alive.Close() })
 	defer stop()
 	_, _ = io.Copy(io.Discard, alive)
