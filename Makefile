@@ -71,6 +71,7 @@ test: lint unit e2e
 # Two packages at a time: many of them start an engine of their own.
 unit: $(ALL_FOR_TESTS)
 	$(GO) test -race -count=1 -p 2 -timeout 10m $$($(GO) list ./... | grep -v /e2e)
+	cd tools && $(GO) test -count=1 ./images
 
 e2e: $(ALL_FOR_TESTS)
 	$(GO) test -count=1 -p 1 -timeout 20m ./e2e/...
