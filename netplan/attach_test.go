@@ -12,6 +12,7 @@ import (
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/project"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/vishvananda/netlink"
 )
 
 // newHost returns a host with an engine root of its own.
@@ -46,6 +47,9 @@ func newNetwork(t testing.TB, h *Host, key string, def types.NetworkConfig) Netw
 	t.Cleanup(func() {
 		if err := h.Delete(context.Background(), n); err != nil {
 			t.Error(err)
+		}
+		if _, err := netlink.LinkByName(n.Bridge); !isMissing(err) {
+			t.Errorf("bridge %s is still there (%v)", n.Bridge, err)
 		}
 	})
 	return n

@@ -22,8 +22,8 @@ func (h *Host) ensureBridge(n Network) error {
 	defer socket.close()
 	link, err := netlink.LinkByName(n.Bridge)
 	if isMissing(err) {
-		if err := socket.one(h.newBridge(n)); err != nil && !errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("make bridge %s: %w", n.Bridge, err)
+		if err := h.makeBridge(socket, n); err != nil {
+			return err
 		}
 		link, err = netlink.LinkByName(n.Bridge)
 	}
@@ -54,13 +54,27 @@ func (h *Host) ensureBridge(n Network) error {
 	return nil
 }
 
+// makeBridge makes a bridge and marks it as ours: only what it made itself.
+func (h *Host) makeBridge(socket *rtnl, n Network) error {
+	err := socket.one(h.newBridge(n))
+	if errors.Is(err, unix.EEXIST) {
+		return nil // another process was quicker
+	}
+	if err == nil {
+		err = socket.one(linkUp(0, n.Bridge, nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(h.alias(n)))))
+	}
+	if err != nil {
+		return fmt.Errorf("make bridge %s: %w", n.Bridge, err)
+	}
+	return nil
+}
+
 // newBridge asks for a bridge with no spanning tree and no delay before it
 // forwards. Its hardware address is fixed, so that it does not change with its ports.
 func (h *Host) newBridge(n Network) *nl.NetlinkRequest {
 	q := request(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	q.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	q.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(n.Bridge)))
-	q.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, nl.ZeroTerminated(h.alias(n))))
 	if len(n.Pools) > 0 {
 		q.AddData(nl.NewRtAttr(unix.IFLA_ADDRESS, addressMAC(n.Pools[0].Gateway)))
 	}
@@ -116,7 +130,9 @@ func (h *Host) deleteBridge(n Network) error {
 	if err != nil {
 		return fmt.Errorf("look at bridge %s: %w", n.Bridge, err)
 	}
-	if link.Type() != "bridge" || link.Attrs().Alias != h.alias(n) {
+	// A name that holds the network's random id is ours even when a crash kept
+	// it from being marked.
+	if link.Type() != "bridge" || link.Attrs().Alias != h.alias(n) && n.Bridge != generatedName(n.ID) {
 		return nil
 	}
 	if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {

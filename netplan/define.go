@@ -141,7 +141,7 @@ func (n *Network) complete(ipam types.IPAMConfig) error {
 	}
 	n.ID = hex.EncodeToString(id)
 	if n.Bridge = n.Options[optionBridge]; n.Bridge == "" {
-		n.Bridge = "cb" + n.ID
+		n.Bridge = generatedName(n.ID)
 	}
 	n.MTU, _ = strconv.Atoi(n.Options[optionMTU])
 	if ipam.Driver != "" && ipam.Driver != "default" {
@@ -149,6 +149,9 @@ func (n *Network) complete(ipam types.IPAMConfig) error {
 	}
 	return n.addPools(ipam.Config)
 }
+
+// generatedName is a bridge's name where the file gives none.
+func generatedName(id string) string { return "cb" + id }
 
 func (n *Network) addPools(pools []*types.IPAMPool) error {
 	for _, c := range pools {

@@ -23,10 +23,11 @@ const userChain = "DOCKER-USER"
 
 // passForeign lets the network's packets through the filter tables of others.
 func (h *Host) passForeign(n Network) error {
-	c, err := nftables.New()
+	c, done, err := openTables()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
 	}
+	defer done()
 	for _, f := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6} {
 		if f == nftables.TableFamilyIPv6 && !n.EnableIPv6 {
 			continue
@@ -69,10 +70,11 @@ func (h *Host) passForeign(n Network) error {
 
 // unpassForeign takes our rules for a bridge back; those for all bridges when it is "".
 func (h *Host) unpassForeign(bridge string) error {
-	c, err := nftables.New()
+	c, done, err := openTables()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
 	}
+	defer done()
 	for _, f := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6} {
 		chains, err := foreignChains(c, f)
 		if err != nil {

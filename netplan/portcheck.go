@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/compose-first/compose/project"
-	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
@@ -80,10 +79,11 @@ func (h *Host) FreePort(protocol string, ip netip.Addr, low, high uint16, taken 
 // publishedNow returns what the kernel leads to our services; nothing when it
 // cannot be read, as before the first network.
 func (h *Host) publishedNow() map[portKey]led {
-	c, err := nftables.New()
+	c, done, err := openTables()
 	if err != nil {
 		return nil
 	}
+	defer done()
 	have, err := newTable(h.tag).leads(c)
 	if err != nil {
 		return nil

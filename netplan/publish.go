@@ -67,10 +67,11 @@ func (h *Host) Publish(ctx context.Context, desired []Published) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := newTable(h.tag)
-	c, err := nftables.New()
+	c, done, err := openTables()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
 	}
+	defer done()
 	have, err := t.leads(c)
 	if err != nil && len(want) == 0 {
 		return clash // no table: nothing is published, as it should be

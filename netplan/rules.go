@@ -187,10 +187,11 @@ func (h *Host) ensureRules(n Network) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := newTable(h.tag)
-	c, err := nftables.New()
+	c, done, err := openTables()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
 	}
+	defer done()
 	whole := t.whole(c)
 	if !whole {
 		if err := t.install(c); err != nil {
@@ -213,20 +214,45 @@ func (h *Host) deleteRules(n Network) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := newTable(h.tag)
-	c, err := nftables.New()
+	c, done, err := openTables()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
 	}
-	for _, r := range t.rows(n) {
+	defer done()
+	if err := t.deleteRows(c, t.rows(n)); errors.Is(err, unix.ENOENT) {
 		// One by one: a row that is not there must not keep the others.
+		for _, r := range t.rows(n) {
+			if err := t.deleteRows(c, []row{r}); err != nil && !errors.Is(err, unix.ENOENT) {
+				return err
+			}
+		}
+	} else if err != nil {
+		return err
+	}
+	return h.unpassForeign(n.Bridge)
+}
+
+func (t *table) deleteRows(c *nftables.Conn, rows []row) error {
+	for _, r := range rows {
 		if err := c.SetDeleteElements(r.set, r.elements); err != nil {
 			return fmt.Errorf("delete nftables rules: %w", err)
 		}
-		if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("delete nftables rules: %w", err)
-		}
 	}
-	return h.unpassForeign(n.Bridge)
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("delete nftables rules: %w", err)
+	}
+	return nil
+}
+
+// openTables returns a connection to nftables, and what closes it.
+func openTables() (*nftables.Conn, func(), error) {
+	c, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return nil, nil, fmt.Errorf("open nftables: %w", err)
+	}
+	// Closing waits until the kernel has freed what was deleted, a dozen
+	// milliseconds that nobody else need wait for.
+	return c, func() { go func() { _ = c.CloseLasting() }() }, nil
 }
 
 // Cleanup removes all that the engine has in nftables: for when it stops and
@@ -237,10 +263,11 @@ func (h *Host) Cleanup(ctx context.Context) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	c, err := nftables.New()
+	c, done, err := openTables()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
 	}
+	defer done()
 	c.DelTable(newTable(h.tag).Table)
 	if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("delete nftables table: %w", err)

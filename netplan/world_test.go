@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long an attempt waits for an answer that should not come.
-const patience = 400 * time.Millisecond
+const patience = 300 * time.Millisecond
 
 // place is a network namespace that attempts are made from: "" is the host.
 type place struct {

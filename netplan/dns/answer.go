@@ -1,112 +1,125 @@
 package dns
 
 import (
-	"math/rand/v2"
+	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
 )
 
-// fromZone answers a question from the zone. It returns nil when the zone
-// knows nothing of the name: then others are to be asked.
-func fromZone(z *Zone, c Client, request *dns.Msg) *dns.Msg {
-	q := request.Question[0]
-	if q.Qclass != dns.ClassINET {
+// ttl is how long an answer may be kept: not at all, so that the next lookup
+// after a container has moved gives its new address.
+const ttl = 0
+
+// local answers a question from the zone; nil when it is for others to answer.
+// The turn decides which address comes first.
+func (z *Zone) local(c Client, q *dns.Msg, turn uint32) *dns.Msg {
+	question := q.Question[0]
+	if question.Qclass != dns.ClassINET {
 		return nil
 	}
-	if q.Qtype == dns.TypePTR {
-		return fromAddresses(z, c, request)
-	}
-	a := z.lookup(c, q.Name, q.Qtype == dns.TypeAAAA)
-	if !a.Known {
-		return nil
-	}
-	reply := newReply(request)
-	reply.Authoritative = true
-	switch {
-	case !a.Found:
-		reply.Rcode = dns.RcodeNameError
-	case q.Qtype == dns.TypeA, q.Qtype == dns.TypeAAAA:
-		rand.Shuffle(len(a.Addrs), func(i, j int) { a.Addrs[i], a.Addrs[j] = a.Addrs[j], a.Addrs[i] })
-		for _, addr := range a.Addrs {
-			reply.Answer = append(reply.Answer, record(q.Name, addr))
+	if question.Qtype == dns.TypePTR {
+		if a, ok := reversed(question.Name); ok {
+			return z.localPointer(c, q, a)
 		}
 	}
-	return reply
-}
-
-func record(name string, addr netip.Addr) dns.RR {
-	if addr.Is4() {
-		return &dns.A{Hdr: header(name, dns.TypeA), A: addr.AsSlice()}
-	}
-	return &dns.AAAA{Hdr: header(name, dns.TypeAAAA), AAAA: addr.AsSlice()}
-}
-
-func header(name string, rrtype uint16) dns.RR_Header {
-	return dns.RR_Header{Name: name, Rrtype: rrtype, Class: dns.ClassINET, Ttl: ttl}
-}
-
-// fromAddresses answers a reverse lookup.
-func fromAddresses(z *Zone, c Client, request *dns.Msg) *dns.Msg {
-	q := request.Question[0]
-	addr, ok := reversed(q.Name)
-	if !ok {
-		return nil
-	}
-	name, known := z.reverse(c, addr)
+	four, six, known := z.lookup(c, question.Name)
 	if !known {
 		return nil
 	}
-	reply := newReply(request)
-	reply.Authoritative = true
-	if name == "" {
-		reply.Rcode = dns.RcodeNameError
-		return reply
+	m := reply(q)
+	m.Authoritative = true
+	if len(four)+len(six) == 0 {
+		m.Rcode = dns.RcodeNameError
+		return m
 	}
-	reply.Answer = []dns.RR{&dns.PTR{Hdr: header(q.Name, dns.TypePTR), Ptr: dns.Fqdn(name)}}
-	return reply
+	head := dns.RR_Header{Name: question.Name, Class: dns.ClassINET, Ttl: ttl}
+	if question.Qtype == dns.TypeA || question.Qtype == dns.TypeANY {
+		head.Rrtype = dns.TypeA
+		for i := range four {
+			m.Answer = append(m.Answer, &dns.A{Hdr: head, A: net.IP(four[(i+int(turn%uint32(len(four))))%len(four)].AsSlice())})
+		}
+	}
+	if question.Qtype == dns.TypeAAAA || question.Qtype == dns.TypeANY {
+		head.Rrtype = dns.TypeAAAA
+		for i := range six {
+			m.Answer = append(m.Answer, &dns.AAAA{Hdr: head, AAAA: net.IP(six[(i+int(turn%uint32(len(six))))%len(six)].AsSlice())})
+		}
+	}
+	return m
 }
 
-// reversed is the address that a name below in-addr.arpa or ip6.arpa stands for.
-// Source: RFC 1035, 3.5; RFC 3596, 2.5.
+func (z *Zone) localPointer(c Client, q *dns.Msg, a netip.Addr) *dns.Msg {
+	names, known := z.pointer(c, a)
+	if !known {
+		return nil
+	}
+	m := reply(q)
+	m.Authoritative = true
+	if len(names) == 0 {
+		m.Rcode = dns.RcodeNameError
+	}
+	for _, name := range names {
+		m.Answer = append(m.Answer, &dns.PTR{
+			Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypePTR, Class: dns.ClassINET, Ttl: ttl},
+			Ptr: dns.Fqdn(name),
+		})
+	}
+	return m
+}
+
+// reply is an answer to q with nothing in it yet.
+func reply(q *dns.Msg) *dns.Msg {
+	m := new(dns.Msg)
+	m.SetReply(q)
+	m.RecursionAvailable = true
+	if o := q.IsEdns0(); o != nil {
+		m.SetEdns0(maxUDP, o.Do())
+	}
+	return m
+}
+
+// failure is an answer to q that says only what went wrong.
+func failure(q *dns.Msg, code int) *dns.Msg {
+	m := reply(q)
+	m.Rcode = code
+	return m
+}
+
+// reversed reads the address out of a name of the reverse zones.
+// Source: RFC 1035, 3.5, and RFC 3596, 2.5.
 func reversed(name string) (netip.Addr, bool) {
-	name = canonical(name)
-	if v4, ok := strings.CutSuffix(name, ".in-addr.arpa"); ok {
-		labels := strings.Split(v4, ".")
-		if len(labels) != 4 {
+	name = fold(name)
+	if rest, ok := strings.CutSuffix(name, ".in-addr.arpa"); ok {
+		parts := strings.Split(rest, ".")
+		var b [4]byte
+		if len(parts) != len(b) {
 			return netip.Addr{}, false
 		}
-		addr, err := netip.ParseAddr(labels[3] + "." + labels[2] + "." + labels[1] + "." + labels[0])
-		return addr, err == nil
+		for i, p := range parts {
+			n, err := strconv.ParseUint(p, 10, 8)
+			if err != nil {
+				return netip.Addr{}, false
+			}
+			b[len(b)-1-i] = byte(n)
+		}
+		return netip.AddrFrom4(b), true
 	}
-	v6, ok := strings.CutSuffix(name, ".ip6.arpa")
-	if !ok || len(v6) != 63 {
+	rest, ok := strings.CutSuffix(name, ".ip6.arpa")
+	parts := strings.Split(rest, ".")
+	var b [16]byte
+	if !ok || len(parts) != 2*len(b) {
 		return netip.Addr{}, false
 	}
-	var text strings.Builder
-	for i := 31; i >= 0; i-- {
-		text.WriteByte(v6[2*i])
-		if i%4 == 0 && i > 0 {
-			text.WriteByte(':')
+	for i, p := range parts {
+		n, err := strconv.ParseUint(p, 16, 4)
+		if err != nil || len(p) != 1 {
+			return netip.Addr{}, false
 		}
+		at := len(parts) - 1 - i
+		b[at/2] |= byte(n) << (4 * (1 - at%2))
 	}
-	addr, err := netip.ParseAddr(text.String())
-	return addr, err == nil
-}
-
-// newReply is a reply with nothing in it yet, and the request's EDNS said back.
-func newReply(request *dns.Msg) *dns.Msg {
-	reply := new(dns.Msg).SetReply(request)
-	reply.RecursionAvailable = true
-	if opt := request.IsEdns0(); opt != nil {
-		reply.SetEdns0(maxUDP, false)
-	}
-	return reply
-}
-
-func failure(request *dns.Msg, rcode int) *dns.Msg {
-	reply := newReply(request)
-	reply.Rcode = rcode
-	return reply
+	return netip.AddrFrom16(b), true
 }

@@ -1,8 +1,10 @@
 package dns
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
@@ -13,118 +15,174 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tableName is the nftables table in a container's namespace that leads
-// 127.0.0.11:53 to the resolver's sockets.
+// Address is where containers ask, at port 53.
+// Source: what images and their configurations expect of Docker's.
+const Address = "127.0.0.11"
+
+// tableName is our nftables table inside a container's network namespace.
 const tableName = "compose-dns"
 
-// port is the resolver's, as containers see it.
-const port = 53
+// The sockets take a port from these: above those that the kernel chooses from
+// for others, and that programs are configured with.
+const firstPort, lastPort = 61000, 65535
 
-// Listen returns sockets in the network namespace at netnsPath, and leads its
-// 127.0.0.11:53 to them, away from any that were there before. The sockets have
-// ports of the kernel's choice, so a container may bind port 53 itself.
-func Listen(netnsPath string) (udp net.PacketConn, tcp net.Listener, retErr error) {
-	netns, err := os.Open(netnsPath)
+// Listen returns sockets in the network namespace at netnsPath, and leads what
+// that namespace sends to port 53 of Address to them. Port 53 itself stays
+// free for the container. What an earlier Listen has set up there is replaced
+// in one step.
+//
+// The port is rewritten packet by packet, without connection tracking: a
+// container's other traffic pays nothing for it.
+func Listen(netnsPath string) (net.PacketConn, net.Listener, error) {
+	target, err := unix.Open(netnsPath, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open network namespace: %w", err)
+		return nil, nil, fmt.Errorf("open network namespace %s: %w", netnsPath, err)
 	}
-	defer netns.Close()
-	defer func() {
-		if retErr == nil {
-			return
-		}
-		if udp != nil {
-			udp.Close()
-		}
-		if tcp != nil {
-			tcp.Close()
-		}
-		udp, tcp = nil, nil
+	defer unix.Close(target)
+	type sockets struct {
+		udp net.PacketConn
+		tcp net.Listener
+		err error
+	}
+	// On a goroutine of its own: if its thread cannot come back, it ends with it.
+	made := make(chan sockets)
+	go func() {
+		var s sockets
+		s.err = inside(target, func() (err error) { s.udp, s.tcp, err = open(); return err })
+		made <- s
 	}()
-	err = within(netns, func() (err error) {
-		free := net.JoinHostPort(Address.String(), "0")
-		if udp, err = net.ListenPacket("udp4", free); err != nil {
-			return fmt.Errorf("listen for names: %w", err)
-		}
-		if tcp, err = net.Listen("tcp4", free); err != nil {
-			return fmt.Errorf("listen for names: %w", err)
-		}
-		return nil
-	})
-	if err != nil {
-		return udp, tcp, err
+	s := <-made
+	if s.err != nil {
+		closeBoth(s.udp, s.tcp)
+		return nil, nil, fmt.Errorf("listen in network namespace %s: %w", netnsPath, s.err)
 	}
-	udpPort := uint16(udp.LocalAddr().(*net.UDPAddr).Port)
-	tcpPort := uint16(tcp.Addr().(*net.TCPAddr).Port)
-	if err := redirect(netns, udpPort, tcpPort); err != nil {
-		return udp, tcp, fmt.Errorf("lead port %d to the resolver: %w", port, err)
+	return s.udp, s.tcp, nil
+}
+
+// inside runs do in a network namespace, and goes back.
+func inside(target int, do func() error) (retErr error) {
+	runtime.LockOSThread()
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("open own network namespace: %w", err)
+	}
+	defer unix.Close(home)
+	if err := unix.Setns(target, unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("enter: %w", err)
+	}
+	defer func() {
+		if err := unix.Setns(home, unix.CLONE_NEWNET); err != nil {
+			retErr = errors.Join(retErr, fmt.Errorf("leave: %w", err))
+			return // still locked: the thread ends with its goroutine
+		}
+		runtime.UnlockOSThread()
+	}()
+	return do()
+}
+
+// open makes the sockets in the calling thread's namespace, and the rules.
+func open() (net.PacketConn, net.Listener, error) {
+	udp, tcp, port, err := bind()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := redirect(port); err != nil {
+		closeBoth(udp, tcp)
+		return nil, nil, err
 	}
 	return udp, tcp, nil
 }
 
-// within runs do in a network namespace. Its thread goes back afterwards; one
-// that cannot ends with the goroutine that it is locked to.
-func within(netns *os.File, do func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		home, err := os.Open("/proc/thread-self/ns/net")
+// bind returns two sockets at one port.
+func bind() (net.PacketConn, net.Listener, uint16, error) {
+	var config net.ListenConfig
+	start := rand.IntN(lastPort - firstPort + 1)
+	for i := range lastPort - firstPort + 1 {
+		port := firstPort + (start+i)%(lastPort-firstPort+1)
+		at := fmt.Sprintf("%s:%d", Address, port)
+		udp, err := config.ListenPacket(context.Background(), "udp4", at)
+		if errors.Is(err, unix.EADDRINUSE) {
+			continue
+		}
 		if err != nil {
-			runtime.UnlockOSThread()
-			done <- fmt.Errorf("open own network namespace: %w", err)
-			return
+			return nil, nil, 0, err
 		}
-		defer home.Close()
-		if err := unix.Setns(int(netns.Fd()), unix.CLONE_NEWNET); err != nil {
-			runtime.UnlockOSThread()
-			done <- fmt.Errorf("enter network namespace: %w", err)
-			return
+		tcp, err := config.Listen(context.Background(), "tcp4", at)
+		if errors.Is(err, unix.EADDRINUSE) {
+			udp.Close()
+			continue
 		}
-		err = do()
-		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back == nil {
-			runtime.UnlockOSThread()
-		} else {
-			err = errors.Join(err, fmt.Errorf("leave network namespace: %w", back))
+		if err != nil {
+			udp.Close()
+			return nil, nil, 0, err
 		}
-		done <- err
-	}()
-	return <-done
+		return udp, tcp, uint16(port), nil
+	}
+	return nil, nil, 0, fmt.Errorf("no port from %d to %d is free: %w", firstPort, lastPort, os.ErrExist)
 }
 
-// redirect replaces the rules of the namespace's table in one transaction. The
-// chain itself is kept: taking one down costs the kernel a dozen milliseconds.
-func redirect(netns *os.File, udpPort, tcpPort uint16) error {
-	conn, err := nftables.New(nftables.WithNetNSFd(int(netns.Fd())))
+// redirect replaces the namespace's rules in one step. The chains stay, since
+// taking one down costs the kernel a dozen milliseconds. Questions to port 53 go to port, and
+// answers from it come from 53. Questions are rewritten before connection
+// tracking, where a container has its own, and answers after it: it sees one
+// and the same connection to port.
+func redirect(port uint16) error {
+	c, err := nftables.New(nftables.AsLasting())
 	if err != nil {
-		return err
+		return fmt.Errorf("open nftables: %w", err)
 	}
-	table := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: tableName}
-	conn.AddTable(table)
-	chain := conn.AddChain(&nftables.Chain{
-		Table: table, Name: "output", Type: nftables.ChainTypeNAT,
-		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest,
-	})
-	conn.FlushChain(chain)
-	for _, r := range []struct {
-		protocol byte
-		to       uint16
-	}{{unix.IPPROTO_UDP, udpPort}, {unix.IPPROTO_TCP, tcpPort}} {
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: leadTo(r.protocol, r.to)})
+	// Closing waits until what was replaced is freed, which nobody else need wait for.
+	defer func() { go func() { _ = c.CloseLasting() }() }()
+	t := &nftables.Table{Name: tableName, Family: nftables.TableFamilyIPv4}
+	c.AddTable(t)
+	policy := nftables.ChainPolicyAccept
+	chain := func(name string, priority nftables.ChainPriority) *nftables.Chain {
+		chain := c.AddChain(&nftables.Chain{
+			Name: name, Table: t, Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookOutput, Priority: &priority, Policy: &policy,
+		})
+		c.FlushChain(chain)
+		return chain
 	}
-	return conn.Flush()
+	questions, answers := chain("questions", -300), chain("answers", 300)
+	for _, p := range []struct {
+		number   byte
+		checksum uint32 // where the header has it: RFC 768 and RFC 9293
+	}{{unix.IPPROTO_UDP, 6}, {unix.IPPROTO_TCP, 16}} {
+		c.AddRule(&nftables.Rule{Table: t, Chain: questions, Exprs: rewrite(p.number, p.checksum, 16, 2, 53, port)})
+		c.AddRule(&nftables.Rule{Table: t, Chain: answers, Exprs: rewrite(p.number, p.checksum, 12, 0, port, 53)})
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("lead port 53 of %s to port %d: %w", Address, port, err)
+	}
+	return nil
 }
 
-// leadTo is "ip daddr 127.0.0.11 meta l4proto PROTOCOL th dport 53 dnat to :PORT".
-func leadTo(protocol byte, to uint16) []expr.Any {
+// rewrite changes a port of a packet whose address at addressOffset is Address.
+func rewrite(protocol byte, checksum, addressOffset, portOffset uint32, from, to uint16) []expr.Any {
 	return []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: Address.AsSlice()},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: addressOffset, Len: 4},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{127, 0, 0, 11}},
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocol}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
-		&expr.Immediate{Register: 1, Data: Address.AsSlice()},
-		&expr.Immediate{Register: 2, Data: binaryutil.BigEndian.PutUint16(to)},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: portOffset, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(from)},
+		&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(to)},
+		&expr.Payload{
+			OperationType: expr.PayloadWrite, SourceRegister: 1,
+			Base: expr.PayloadBaseTransportHeader, Offset: portOffset, Len: 2,
+			CsumType: expr.CsumTypeInet, CsumOffset: checksum,
+		},
+	}
+}
+
+func closeBoth(udp net.PacketConn, tcp net.Listener) {
+	if udp != nil {
+		udp.Close()
+	}
+	if tcp != nil {
+		tcp.Close()
 	}
 }

@@ -1,144 +1,191 @@
+// Package dns answers the names of containers. A Zone is what all names mean;
+// a Server answers each container from it, by the networks that container is
+// on, and asks the upstream resolvers for everything else. Listen makes the
+// sockets inside a container's network namespace.
+//
+// Open first: zone.go for which names there are, then server.go.
 package dns
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
+
+	"github.com/compose-first/compose/project"
 )
 
-// shortID is how many digits of a container's id are a name of it.
+// Endpoint is one container on one network.
+type Endpoint struct {
+	Container string // id, 64 hex digits
+	Name      string // container name, "shop-web-1"
+	Project   string
+	Service   string
+	Hostname  string
+	Network   string         // full name, "shop_default"
+	Key       string         // the network's key in the Compose file
+	Addr      netip.Addr     // zero, as Addr6: the names are known, and have no address now
+	Addr6     netip.Addr     // zero without IPv6
+	Aliases   []string       // on this network
+	OneOff    bool           // does not answer to Service
+	Links     []project.Link // further names that this container alone sees
+}
+
+// shortID is the length of the id that is a container's default host name.
 const shortID = 12
 
 // Zone is what all names mean. It never changes: a new one takes its place.
 type Zone struct {
-	names  map[key][]addresses     // by network and name
-	known  map[string]bool         // names of any network, with or without an address
-	owners map[ownerKey]string     // "NAME.NETWORK" by network and address
-	taken  map[netip.Addr]bool     // addresses of any network
-	links  map[string][]linkTarget // by container that sees them and name
+	networks map[string]*network
+	known    map[string]bool              // every name of every network
+	links    map[string][]link            // container id → what it alone sees
+	reverse  map[netip.Addr][]reverseName // address → who has it
 }
 
-// key is a name, lower case and without the final dot, on a network.
-type key struct{ network, name string }
-
-type ownerKey struct {
-	network string
-	addr    netip.Addr
+// network is the names of one network, in lower case and without a final dot.
+type network struct {
+	names map[string]*addresses
 }
 
-// addresses are those of one container on one network.
-type addresses struct{ v4, v6 netip.Addr }
+// addresses is what a name means: each once, in ascending order.
+type addresses struct{ four, six []netip.Addr }
 
-// linkTarget is a service on a network, under a further name.
-type linkTarget struct{ alias, network, service string }
+// link is a further name for a service.
+type link struct{ alias, service string }
 
-// NewZone builds the zone of endpoints.
+type reverseName struct{ network, name string }
+
+// NewZone builds the zone of endpoints. An endpoint without an address makes
+// its names known: they are answered with "no such name" at once, where an
+// unknown name is asked for upstream.
 func NewZone(endpoints []Endpoint) *Zone {
 	z := &Zone{
-		names:  make(map[key][]addresses, 6*len(endpoints)),
-		known:  make(map[string]bool, 6*len(endpoints)),
-		owners: make(map[ownerKey]string, len(endpoints)),
-		taken:  make(map[netip.Addr]bool, len(endpoints)),
-		links:  map[string][]linkTarget{},
+		networks: map[string]*network{},
+		known:    map[string]bool{},
+		links:    map[string][]link{},
+		reverse:  map[netip.Addr][]reverseName{},
 	}
 	for _, e := range endpoints {
 		z.add(e)
+	}
+	for _, n := range z.networks {
+		for _, a := range n.names {
+			a.four, a.six = unique(a.four), unique(a.six)
+		}
 	}
 	return z
 }
 
 func (z *Zone) add(e Endpoint) {
-	a := addresses{e.Addr, e.Addr6}
-	seen := map[string]bool{}
-	for _, name := range namesOf(e) {
-		for _, n := range []string{name, name + "." + e.Network} {
-			n = canonical(n)
-			if seen[n] {
-				continue
-			}
-			seen[n] = true
-			z.known[n] = true
-			if a.v4.IsValid() || a.v6.IsValid() {
-				k := key{e.Network, n}
-				z.names[k] = append(z.names[k], a)
-			}
-		}
+	n := z.networks[e.Network]
+	if n == nil {
+		n = &network{names: map[string]*addresses{}}
+		z.networks[e.Network] = n
 	}
-	for _, addr := range []netip.Addr{e.Addr, e.Addr6} {
-		if addr.IsValid() {
-			z.owners[ownerKey{e.Network, addr}] = e.Name + "." + e.Network
-			z.taken[addr] = true
+	for _, name := range e.names() {
+		z.known[name] = true
+		n.add(name, e)
+		if e.Network != "" {
+			z.known[name+"."+fold(e.Network)] = true
+			n.add(name+"."+fold(e.Network), e)
 		}
 	}
 	for _, l := range e.Links {
-		z.links[e.Container] = append(z.links[e.Container], linkTarget{canonical(l.Alias), e.Network, canonical(l.Service)})
+		l := link{alias: fold(l.Alias), service: fold(l.Service)}
+		if l.alias == "" {
+			continue // the service's own name, which it has anyhow
+		}
+		if !slices.Contains(z.links[e.Container], l) {
+			z.links[e.Container] = append(z.links[e.Container], l)
+		}
+	}
+	for _, a := range []netip.Addr{e.Addr, e.Addr6} {
+		if a.IsValid() {
+			name := fold(e.Name) + "." + fold(e.Network)
+			z.reverse[a.Unmap()] = append(z.reverse[a.Unmap()], reverseName{e.Network, name})
+		}
 	}
 }
 
-// namesOf are the names that a container answers to on a network.
-func namesOf(e Endpoint) []string {
-	names := append([]string{e.Name, e.Hostname}, e.Aliases...)
-	if len(e.Container) >= shortID {
+// names lists what a container is called on a network.
+func (e Endpoint) names() []string {
+	names := []string{e.Name, e.Hostname, e.Container}
+	if len(e.Container) > shortID {
 		names = append(names, e.Container[:shortID])
 	}
 	if !e.OneOff {
 		names = append(names, e.Service)
 	}
-	valid := names[:0]
-	for _, n := range names {
-		if n != "" {
-			valid = append(valid, n)
-		}
+	names = append(names, e.Aliases...)
+	for i := range names {
+		names[i] = fold(names[i])
 	}
-	return valid
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
 }
 
-// canonical is a name as the zone keeps it.
-func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
-
-// answer is what the zone says to a question.
-type answer struct {
-	// Known says that the name is the zone's to answer, also with nothing.
-	Known bool
-	Found bool // some container that the client may see has the name
-	Addrs []netip.Addr
+func (n *network) add(name string, e Endpoint) {
+	a := n.names[name]
+	if a == nil {
+		a = &addresses{}
+		n.names[name] = a
+	}
+	if e.Addr.IsValid() {
+		a.four = append(a.four, e.Addr.Unmap())
+	}
+	if e.Addr6.IsValid() {
+		a.six = append(a.six, e.Addr6)
+	}
 }
 
-// lookup answers a client that asks for the addresses of a name, of IPv6 or of
-// IPv4.
-func (z *Zone) lookup(c Client, name string, v6 bool) answer {
-	name = canonical(name)
-	a := answer{Known: z.known[name]}
-	take := func(k key) {
-		for _, found := range z.names[k] {
-			a.Found = true
-			addr := found.v4
-			if v6 {
-				addr = found.v6
+// lookup returns what a name means for a client. Known is true when the zone
+// has that name for anyone: then it is no other resolver's to answer. A known
+// name without addresses does not exist, as far as this client goes.
+func (z *Zone) lookup(c Client, name string) (four, six []netip.Addr, known bool) {
+	name = fold(name)
+	found := 0
+	collect := func(name string) {
+		for _, full := range c.Networks {
+			n := z.networks[full]
+			if n == nil {
+				continue
 			}
-			if addr.IsValid() {
-				a.Addrs = append(a.Addrs, addr)
+			if a := n.names[name]; a != nil && len(a.four)+len(a.six) > 0 {
+				four, six = append(four, a.four...), append(six, a.six...)
+				found++
 			}
 		}
 	}
-	for _, network := range c.Networks {
-		take(key{network, name})
-	}
+	collect(name)
+	known = z.known[name]
 	for _, l := range z.links[c.ContainerID] {
 		if l.alias == name {
-			a.Known = true
-			take(key{l.network, l.service})
+			known = true
+			collect(l.service)
 		}
 	}
-	return a
+	if found > 1 {
+		four, six = unique(four), unique(six)
+	}
+	return four, six, known
 }
 
-// reverse is the name of an address, for a client that shares a network with
-// it. Known says that the address is a container's, shared or not.
-func (z *Zone) reverse(c Client, addr netip.Addr) (name string, known bool) {
-	for _, network := range c.Networks {
-		if name, ok := z.owners[ownerKey{network, addr}]; ok {
-			return name, true
+// pointer returns the names of an address for a client. Known is true when it
+// is a container's, whether this client may see it or not.
+func (z *Zone) pointer(c Client, a netip.Addr) (names []string, known bool) {
+	all := z.reverse[a]
+	for _, r := range all {
+		if slices.Contains(c.Networks, r.network) {
+			names = append(names, r.name)
 		}
 	}
-	return "", z.taken[addr]
+	return names, len(all) > 0
+}
+
+// fold is how names are compared.
+// Source: RFC 4343: ASCII letters without regard to case.
+func fold(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+
+func unique(a []netip.Addr) []netip.Addr {
+	slices.SortFunc(a, netip.Addr.Compare)
+	return slices.Compact(a)
 }
