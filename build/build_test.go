@@ -104,7 +104,7 @@ func TestOutput(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := request(t, folder(t, append([]string{"Dockerfile", tt.dockerfile}, tt.files...)...))
+			r := request(t, contents(t, append([]string{"Dockerfile", tt.dockerfile}, tt.files...)...))
 			r.Image = "output"
 			r.Config.NoCache = true
 			if tt.change != nil {
@@ -120,7 +120,7 @@ func TestOutput(t *testing.T) {
 
 // TestImage looks at what is in containerd's store after a build.
 func TestImage(t *testing.T) {
-	r := request(t, folder(t, "Dockerfile", "FROM scratch\nCOPY f /f\nLABEL own=1 both=image\nENV A=b", "f", "x"))
+	r := request(t, contents(t, "Dockerfile", "FROM scratch\nCOPY f /f\nLABEL own=1 both=image\nENV A=b", "f", "x"))
 	r.Config.Labels = types.Labels{"user": "u", "both": "file"}
 	r.Labels = map[string]string{"com.docker.compose.service": "web"}
 	r.Config.Tags = []string{"registry.example.com:5000/team/app:1.2"}
@@ -184,7 +184,7 @@ func TestUnchanged(t *testing.T) {
 		{"an empty folder", "FROM busybox\nWORKDIR /w\nRUN true"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := folder(t, "Dockerfile", tt.dockerfile, "f", "x")
+			dir := contents(t, "Dockerfile", tt.dockerfile, "f", "x")
 			for i := range 200 {
 				write(t, filepath.Join(dir, fmt.Sprintf("src/%d/%d", i%20, i)), strings.Repeat("x", 1000))
 			}
@@ -216,7 +216,7 @@ func TestUnchanged(t *testing.T) {
 }
 
 func TestNoCacheRunsAgain(t *testing.T) {
-	r := request(t, folder(t, "Dockerfile", "FROM busybox AS a\nRUN echo one\nFROM a AS b\nRUN echo two"))
+	r := request(t, contents(t, "Dockerfile", "FROM busybox AS a\nRUN echo one\nFROM a AS b\nRUN echo two"))
 	built(t, r)
 	for _, tt := range []struct {
 		name   string
@@ -274,7 +274,7 @@ func TestError(t *testing.T) {
 			want: `security.insecure is not allowed`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := request(t, folder(t, append([]string{"Dockerfile", tt.dockerfile}, tt.files...)...))
+			r := request(t, contents(t, append([]string{"Dockerfile", tt.dockerfile}, tt.files...)...))
 			if tt.change != nil {
 				tt.change(&r)
 			}
@@ -293,7 +293,7 @@ func TestError(t *testing.T) {
 // Services that share a stage run it once, and one that builds on another's
 // image waits for it.
 func TestTogether(t *testing.T) {
-	dir := folder(t,
+	dir := contents(t,
 		"shared", "FROM busybox AS common\nRUN cat /proc/sys/kernel/random/uuid >/id\nFROM common AS a\nRUN cat /id\nFROM common AS b\nRUN cat /id; true",
 		"top", "FROM base\nRUN cat /id; echo on top")
 	make := func(service, dockerfile, target string) Request {
@@ -323,8 +323,8 @@ func TestTogether(t *testing.T) {
 }
 
 func TestFirstFailureEndsTheOthers(t *testing.T) {
-	bad := request(t, folder(t, "Dockerfile", "FROM busybox\nRUN exit 3"))
-	slow := request(t, folder(t, "Dockerfile", "FROM busybox\nRUN sleep 60"))
+	bad := request(t, contents(t, "Dockerfile", "FROM busybox\nRUN exit 3"))
+	slow := request(t, contents(t, "Dockerfile", "FROM busybox\nRUN sleep 60"))
 	bad.Service, bad.Image, slow.Service, slow.Image = "bad", "bad", "slow", "slow"
 	start := time.Now()
 	_, err := engine.builder.Build(t.Context(), []Request{slow, bad}, Options{DockerConfigDir: t.TempDir()})
@@ -334,7 +334,7 @@ func TestFirstFailureEndsTheOthers(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	r := request(t, folder(t, "Dockerfile", "FROM busybox\nRUN echo begun; sleep 60"))
+	r := request(t, contents(t, "Dockerfile", "FROM busybox\nRUN echo begun; sleep 60"))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	_, err := engine.builder.Build(ctx, []Request{r}, Options{DockerConfigDir: t.TempDir(), Progress: func(e Event) {
@@ -349,7 +349,7 @@ func TestCancel(t *testing.T) {
 
 // A cache that was written serves a builder that has none.
 func TestCaches(t *testing.T) {
-	dir := folder(t, "Dockerfile", "FROM busybox\nRUN echo worked")
+	dir := contents(t, "Dockerfile", "FROM busybox\nRUN echo worked")
 	r := request(t, dir)
 	r.Config.CacheTo = []string{"type=local,dest=cache", "type=unheard"}
 	_, events := built(t, r)
@@ -371,7 +371,7 @@ func TestCaches(t *testing.T) {
 
 // The fault of a daemon that dies is the daemon's.
 func TestDaemonDies(t *testing.T) {
-	r := request(t, folder(t, "Dockerfile", "FROM busybox\nRUN echo begun; sleep 60"))
+	r := request(t, contents(t, "Dockerfile", "FROM busybox\nRUN echo begun; sleep 60"))
 	pid, err := os.ReadFile(engine.bundle.Root.Pid("buildkitd"))
 	if err != nil {
 		t.Fatal(err)

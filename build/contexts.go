@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -97,49 +96,15 @@ func (s *solve) preferBuiltin(dockerfile []byte) {
 	s.opt.FrontendAttrs["cmdline"] = s.opt.Frontend
 }
 
-// addFolder gives the builder a folder to read. Nothing outside of it is
-// reached, whatever links it has or gets while it is read.
+// addFolder gives the builder a folder to read.
 func (s *solve) addFolder(name, dir string) error {
-	root, err := os.OpenRoot(dir)
+	f, err := openFolder(dir)
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, root)
-	s.opt.LocalMounts[name] = folderFS{FS: fsutil.NewRootFS(fsutil.NewRoot(root)), root: root}
+	s.closers = append(s.closers, f)
+	s.opt.LocalMounts[name] = f
 	return nil
-}
-
-// folderFS is a folder with all below it, and nothing else.
-type folderFS struct {
-	fsutil.FS
-	root *os.Root
-}
-
-// Walk walks target, or all with "". A target that is a link is that link:
-// where it leads, the caller asks in its turn. What a link out of the folder
-// would lead to is not there.
-func (f folderFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
-	clean := strings.TrimPrefix(path.Clean("/"+filepath.ToSlash(target)), "/")
-	if clean == "" {
-		return f.FS.Walk(ctx, "", fn)
-	}
-	st, err := f.root.Lstat(clean)
-	if err != nil {
-		return &os.PathError{Op: "lstat", Path: target, Err: fs.ErrNotExist}
-	}
-	if st.Mode()&fs.ModeSymlink == 0 {
-		return f.FS.Walk(ctx, clean, fn)
-	}
-	parent := path.Dir(clean)
-	return f.FS.Walk(ctx, parent, func(p string, d fs.DirEntry, err error) error {
-		switch {
-		case p == clean:
-			return fn(p, d, err)
-		case err == nil && d != nil && d.IsDir() && p != parent:
-			return filepath.SkipDir
-		}
-		return nil
-	})
 }
 
 // localContext returns the folder of an additional context, if it is one.

@@ -118,9 +118,9 @@ func ctr(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
-// folder makes a folder with files: names and contents by turns. A name that
+// contents makes a folder with files: names and contents by turns. A name that
 // ends with a slash is a folder, content "-> X" makes a link to X.
-func folder(t *testing.T, files ...string) string {
+func contents(t *testing.T, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for i := 0; i < len(files); i += 2 {
