@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/compose-first/compose/internal/layout"
 )
 
 // EnsureContainerd returns the socket path of a containerd that serves: the one
@@ -104,7 +107,7 @@ func (b *Bundle) containerd() daemon {
 		socket:  socket,
 		further: []string{socket + ttrpcSuffix},
 		prepare: func() error {
-			return writeFile(b.Root.ContainerdConfig(), []byte(containerdConfig(b.Root.ContainerdRoot(), b.Root.ContainerdState(), socket)))
+			return writeFile(b.Root.ContainerdConfig(), []byte(containerdConfig(b.Root.ContainerdRoot(), b.Root.ContainerdState(), socket, shimSockets(b.Root))))
 		},
 		version: func(ctx context.Context) (string, error) { return containerdVersion(ctx, socket) },
 	}
@@ -135,7 +138,7 @@ var disabledPlugins = []string{
 
 // containerdConfig is the file that our containerd reads. Nothing of it, nor
 // of what it imports, comes from /etc/containerd: that belongs to another engine.
-func containerdConfig(root, state, socket string) string {
+func containerdConfig(root, state, socket, shims string) string {
 	var disabled strings.Builder
 	for _, plugin := range disabledPlugins {
 		fmt.Fprintf(&disabled, "  %q,\n", plugin)
@@ -156,7 +159,24 @@ disabled_plugins = [
 
 [plugins.'io.containerd.server.v1.ttrpc']
   address = %q
-`, root, state, disabled.String(), socket, socket+ttrpcSuffix)
+
+[plugins.'io.containerd.shim.v1.manager']
+  socket_dir = %q
+`, root, state, disabled.String(), socket, socket+ttrpcSuffix, shims)
+}
+
+// maxShimSockets is how long the folder of shims' sockets can be, bytes.
+// Source: containerd 2.4, core/runtime/v2/socket_linux.go, maxSocketDirLen.
+const maxShimSockets = 42
+
+// shimSockets is where shims listen: within the engine's root, so that they go
+// with it. Where that is too deep it is "", containerd's own /run/containerd/s,
+// in which the names of several engines' sockets do not meet either.
+func shimSockets(root layout.Root) string {
+	if dir := filepath.Join(root.Run, "s"); len(dir) <= maxShimSockets {
+		return dir
+	}
+	return ""
 }
 
 // ttrpcSuffix is what containerd itself puts behind the socket's path for the

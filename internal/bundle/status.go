@@ -1,6 +1,10 @@
 package bundle
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"os"
+)
 
 // DaemonStatus is what can be said of one daemon.
 type DaemonStatus struct {
@@ -36,6 +40,12 @@ func (b *Bundle) Stop(ctx context.Context) error {
 	}
 	if err := containerd.stop(ctx); err != nil {
 		return err
+	}
+	// Shims leave their sockets behind. None of them listens: no container runs.
+	if dir := shimSockets(b.Root); dir != "" {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove sockets of shims: %w", err)
+		}
 	}
 	return removeCgroups(b.cgroup())
 }
