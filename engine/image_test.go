@@ -23,6 +23,7 @@ import (
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -291,4 +292,42 @@ func TestOnePullForAll(t *testing.T) {
 
 func ocispecLayer(hex string, size int64) ocispec.Descriptor {
 	return ocispec.Descriptor{Digest: digest.NewDigestFromEncoded(digest.SHA256, hex), Size: size}
+}
+
+// A process that was killed leaves a mount; whoever sweeps takes it away.
+func TestSweep(t *testing.T) {
+	img, err := shared.ResolveImage(t.Context(), testImage, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, _, err := shared.MountImage(t.Context(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := filepath.Join(filepath.Dir(path), "4194305-x") // the kernel's highest pid is 4194304
+	if err := shared.releaseMount(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(gone, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	leased, _, err := shared.conn.WithLease(t.Context(), leases.WithID(mountKey(gone)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shared.snapshots.View(leased, mountKey(gone), img.ChainID); err != nil {
+		t.Fatal(err)
+	}
+	if err := shared.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(gone); !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+	if _, err := shared.snapshots.Stat(t.Context(), mountKey(gone)); !isNotFound(edge(err)) {
+		t.Errorf("the snapshot is still there: %v", err)
+	}
+	if left, err := shared.conn.LeasesService().List(t.Context(), "id=="+mountKey(gone)); err != nil || len(left) > 0 {
+		t.Errorf("leases %v are still there: %v", left, err)
+	}
 }

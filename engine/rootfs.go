@@ -27,29 +27,27 @@ func (c *Client) MountImage(ctx context.Context, img Image) (path string, releas
 			retErr = fmt.Errorf("mount image %s: %w", img.Name, retErr)
 		}
 	}()
-	place, err := c.mountPlace()
+	if err := c.Sweep(ctx); err != nil {
+		return "", nil, err
+	}
+	if err := os.MkdirAll(c.cfg.Root.ImageMounts(), 0o700); err != nil {
+		return "", nil, err
+	}
+	place, err := os.MkdirTemp(c.cfg.Root.ImageMounts(), strconv.Itoa(os.Getpid())+"-")
 	if err != nil {
 		return "", nil, err
 	}
-	leased, endLease, err := c.conn.WithLease(ctx, leases.WithRandomID(), leases.WithExpiration(imageMountLease))
-	if err != nil {
-		_ = os.Remove(place)
-		return "", nil, edge(err)
-	}
-	key := "compose-mount-" + NewID()
-	release = func() error {
-		done := context.WithoutCancel(ctx)
-		err := errors.Join(unmount(place), os.Remove(place))
-		if removeErr := edge(c.snapshots.Remove(done, key)); removeErr != nil && !isNotFound(removeErr) {
-			err = errors.Join(err, removeErr)
-		}
-		return errors.Join(err, edge(endLease(done)))
-	}
+	release = func() error { return c.releaseMount(context.WithoutCancel(ctx), place) }
 	defer func() {
 		if retErr != nil {
 			_ = release()
 		}
 	}()
+	key := mountKey(place)
+	leased, _, err := c.conn.WithLease(ctx, leases.WithID(key), leases.WithExpiration(imageMountLease))
+	if err != nil {
+		return "", nil, edge(err)
+	}
 	mounts, err := c.snapshots.View(leased, key, img.ChainID)
 	if err != nil {
 		return "", nil, edge(err)
@@ -60,26 +58,43 @@ func (c *Client) MountImage(ctx context.Context, img Image) (path string, releas
 	return place, release, nil
 }
 
-// mountPlace makes an empty folder to mount on, named for this process, and
-// takes away those of processes that are no more.
-func (c *Client) mountPlace() (string, error) {
-	dir := c.cfg.Root.ImageMounts()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
+// mountKey names the snapshot and the lease of an image that is mounted at
+// place: as long as the folder is there, all three are found again.
+func mountKey(place string) string { return "compose-mount-" + filepath.Base(place) }
+
+// releaseMount takes away what MountImage has made, the folder last.
+func (c *Client) releaseMount(ctx context.Context, place string) error {
+	err := unmount(place)
+	if e := edge(c.snapshots.Remove(ctx, mountKey(place))); e != nil && !isNotFound(e) {
+		err = errors.Join(err, e)
 	}
-	entries, err := os.ReadDir(dir)
+	if e := edge(c.conn.LeasesService().Delete(ctx, leases.Lease{ID: mountKey(place)})); e != nil && !isNotFound(e) {
+		err = errors.Join(err, e)
+	}
 	if err != nil {
-		return "", err
+		return err
+	}
+	return os.Remove(place) // an empty folder, never a tree
+}
+
+// Sweep takes away the image mounts of processes that were killed. It costs a
+// look into a folder when there are none.
+func (c *Client) Sweep(ctx context.Context) error {
+	entries, err := os.ReadDir(c.cfg.Root.ImageMounts())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("look for mounts of killed commands: %w", err)
 	}
 	for _, e := range entries {
 		pid, _, _ := strings.Cut(e.Name(), "-")
-		if !exists("/proc/" + pid) {
-			stale := filepath.Join(dir, e.Name())
-			_ = unmount(stale)
-			_ = os.Remove(stale) // an empty folder, never a tree
+		if exists("/proc/" + pid) {
+			continue
+		}
+		err := c.releaseMount(ctx, filepath.Join(c.cfg.Root.ImageMounts(), e.Name()))
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // another process may sweep, too
+			return fmt.Errorf("take away the mount of a killed command: %w", err)
 		}
 	}
-	return os.MkdirTemp(dir, strconv.Itoa(os.Getpid())+"-")
+	return nil
 }
 
 // unmount takes a mount away; none at all is as good.
