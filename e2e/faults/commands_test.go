@@ -1,15 +1,13 @@
 package faults
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/compose-first/compose/internal/enginetest"
+	"golang.org/x/sync/errgroup"
 )
 
 // shop has what a project can leave behind: networks, a volume, a secret,
@@ -22,7 +20,7 @@ services:
     stop_signal: SIGKILL
     volumes: [data:/data]
     secrets: [key]
-    healthcheck: {test: [CMD, "true"], interval: 1s}
+    healthcheck: {test: [CMD, "true"], interval: 100ms}
     networks: [back]
   app:
     image: busybox
@@ -34,95 +32,112 @@ services:
     networks: [front, back]
     ports: ["%d:80"]
     volumes: [/scratch]
-  proxy:
-    image: busybox
-    command: [sleep, "1000"]
-    stop_signal: SIGKILL
-    depends_on: [app]
-    networks: [front]
   image:
     build: {context: ., dockerfile_inline: "FROM busybox\nRUN true"}
     command: [sleep, "1000"]
     stop_signal: SIGKILL
+    networks: [front]
 networks: {front: {}, back: {internal: true}}
 volumes: {data: {}}
 secrets: {key: {environment: FAULT_KEY}}
 `
 
-// project writes a Compose file into a folder of its own.
-func project(t *testing.T, e *enginetest.Engine, name, file string) string {
-	t.Helper()
-	dir := filepath.Join(e.Root, "work", name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(file), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("FAULT_KEY=secret\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// must runs a command that has to succeed.
-func must(t *testing.T, ctx context.Context, e *enginetest.Engine, dir string, args ...string) enginetest.Result {
-	t.Helper()
-	r := e.Run(ctx, dir, nil, args...)
-	if r.Code != 0 {
-		t.Fatalf("compose %v: exit %d\n%s%s", args, r.Code, r.Stdout, r.Stderr)
-	}
-	return r
+// killed are the commands that die, each followed by itself, and what ps shows
+// after that.
+var killed = []struct{ command, want string }{
+	{"up -d", "app running, app running, db running, image running"},
+	{"up -d --force-recreate", "app running, app running, db running, image running"},
+	{"up -d --scale app=4", "app running, app running, app running, app running, db running, image running"},
+	{"restart", "app running, app running, app running, app running, db running, image running"},
+	{"up -d --scale app=1", "app running, db running, image running"},
+	{"build --no-cache", "app running, db running, image running"},
+	{"stop", "app exited, db exited, image exited"},
+	{"down -v", ""},
 }
 
 // A command killed at a random moment is finished by running it again, and
 // down leaves nothing.
 func TestKilledCommands(t *testing.T) {
-	ctx, e := engine(t)
-	dir := project(t, e, "shop", fmt.Sprintf(shop, 18080))
-	must(t, ctx, e, dir, "up", "-d") // built, and everything warm
-	commands := [][]string{
-		{"up", "-d"}, {"down", "-v"}, {"up", "-d", "--force-recreate"}, {"up", "-d", "--scale", "app=4"},
-		{"restart"}, {"up", "-d", "--scale", "app=1"}, {"build", "--no-cache"}, {"stop"},
-	}
+	f := begin(t, shared, "SIGKILL of a command", fmt.Sprintf(shop, freePort(t)))
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	dice := rand.New(rand.NewPCG(seed, seed))
-	w := row{Fault: "SIGKILL of a command", Tried: times(20, 300)}
-	for i := range w.Tried {
-		command := commands[i%len(commands)]
-		after := time.Duration(dice.IntN(600)) * time.Millisecond
-		killAfter(t, ctx, e, dir, after, command...)
-		r := e.Run(ctx, dir, nil, command...)
-		if r.Code != 0 {
-			w.Lost++
-			t.Errorf("killed after %s, compose %v again: exit %d\n%s%s", after, command, r.Code, r.Stdout, r.Stderr)
-		}
-		must(t, ctx, e, dir, "down", "-v", "--remove-orphans")
-		left, err := e.Leftovers(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(left) > 0 {
-			w.Leaked++
-			t.Errorf("compose %v killed after %s left %q", command, after, left)
-		} else if r.Code == 0 {
-			w.Survived++
-		}
-		must(t, ctx, e, dir, "up", "-d")
+	f.must("build")
+	took := map[string]time.Duration{}
+	for i := range times(20, 300) {
+		k := killed[i%len(killed)]
+		args := strings.Fields(k.command)
+		after := time.Duration(dice.Int64N(int64(max(took[k.command], 500*time.Millisecond))))
+		f.try(func() {
+			f.killAfter(after, args...)
+			r := f.compose(args...)
+			took[k.command] = r.Took
+			if r.Code != 0 {
+				t.Errorf("killed after %s, compose %s again: exit %d\n%s%s", after, k.command, r.Code, r.Stdout, r.Stderr)
+			}
+			if got := f.states(); got != k.want {
+				t.Errorf("killed after %s, compose %s again: there is %q, want %q", after, k.command, got, k.want)
+			}
+			if args[0] == "down" {
+				f.nothingLeft(args...)
+			}
+		})
+		t.Logf("%s killed after %s: took %s", k.command, after, took[k.command])
 	}
-	must(t, ctx, e, dir, "down", "-v", "--rmi", "local")
-	table.add(w)
+	f.must("down", "-v", "--rmi", "local")
 }
 
 // killAfter starts a command and kills it after a while, if it has not ended.
-func killAfter(t *testing.T, ctx context.Context, e *enginetest.Engine, dir string, after time.Duration, args ...string) {
-	t.Helper()
-	cmd := e.Command(ctx, dir, args...)
+func (f *fault) killAfter(after time.Duration, args ...string) {
+	f.Helper()
+	cmd := f.Command(f.ctx, f.dir, args...)
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		f.Fatal(err)
 	}
 	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
 	_ = cmd.Wait() // killed or not
 	timer.Stop()
 }
+
+// Commands take turns within a project and stand in nobody's way beyond it.
+func TestManyCommandsAtOnce(t *testing.T) {
+	f := begin(t, shared, "20 commands at once over 5 projects", pair)
+	commands := [][]string{{"up", "-d"}, {"up", "-d"}, {"up", "-d", "--no-recreate"}, {"up", "-d", "--scale", "web=2"}}
+	var dirs []string
+	for i := range 5 {
+		dirs = append(dirs, f.project(fmt.Sprintf("crowd%d", i), pair))
+	}
+	for range times(1, 10) {
+		f.try(func() {
+			var g errgroup.Group
+			for _, dir := range dirs {
+				for _, args := range commands {
+					g.Go(func() error {
+						if r := f.Engine.Run(f.ctx, dir, nil, args...); r.Code != 0 {
+							return fmt.Errorf("compose %v in %s: exit %d\n%s%s", args, dir, r.Code, r.Stdout, r.Stderr)
+						}
+						return nil
+					})
+				}
+			}
+			if err := g.Wait(); err != nil {
+				t.Error(err)
+			}
+			for _, dir := range dirs {
+				f.dir = dir
+				f.must("up", "-d")
+				if got := f.states(); got != "db running, web running" {
+					t.Errorf("%s: there is %q", dir, got)
+				}
+				f.must("down", "-v", "-t", "0")
+			}
+		})
+	}
+}
+
+// pair is a small project without ports.
+const pair = `
+services:
+  db: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL}
+  web: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, depends_on: [db]}
+`

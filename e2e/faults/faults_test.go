@@ -32,8 +32,12 @@ func times(short, inLong int) int {
 
 // row is what became of one kind of fault.
 type row struct {
-	Fault                         string
-	Tried, Survived, Lost, Leaked int
+	Fault    string
+	Tried    int // how often the fault was done
+	Survived int // of these, after how many everything held
+	Lost     int // and after how many it did not
+	Leaked   int // things that were there at the end and should not have been
+	Note     string
 }
 
 // results gathers the rows of all tests for the table at the end.
@@ -51,39 +55,41 @@ func (r *results) add(w row) {
 func (r *results) String() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FAULT\tTRIED\tSURVIVED\tLOST\tLEAKED")
+	fmt.Fprintln(w, "FAULT\tTRIED\tSURVIVED\tLOST\tLEAKED\tNOTE")
 	for _, x := range r.rows {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", x.Fault, x.Tried, x.Survived, x.Lost, x.Leaked)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\n", x.Fault, x.Tried, x.Survived, x.Lost, x.Leaked, x.Note)
 	}
 	_ = w.Flush()
 	return b.String()
 }
 
-var table results
+var (
+	table  results
+	shared *enginetest.Engine // that of all faults: each finds it as the one before has left it
+)
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	fmt.Print(table.String())
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(withEngine(m)) }
 
-// engine starts a private engine with the busybox image for one test, and
-// fails the test if anything is left of it at the end.
-func engine(t *testing.T) (context.Context, *enginetest.Engine) {
-	t.Helper()
-	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
-	t.Cleanup(stop)
+// withEngine runs the tests, prints the table, and checks that nothing is left.
+func withEngine(m *testing.M) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	e, err := enginetest.New(ctx)
 	if err != nil {
-		t.Fatal(err)
+		fmt.Fprintln(os.Stderr, "start the engine:", err)
+		return 1
 	}
-	t.Cleanup(func() {
-		if err := e.Close(context.WithoutCancel(ctx)); err != nil {
-			t.Error(err)
-		}
-	})
+	shared = e
+	code := 1
 	if err := e.LoadBusybox(ctx); err != nil {
-		t.Fatal(err)
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
 	}
-	return ctx, e
+	fmt.Print(table.String())
+	if err := e.Close(context.WithoutCancel(ctx)); err != nil {
+		fmt.Fprintln(os.Stderr, "after the last fault:", err)
+		return 1
+	}
+	return code
 }

@@ -23,7 +23,9 @@ type Engine struct {
 	Binary  string // the compose binary, absolute
 	Libexec string // its engine binaries
 	Root    string // COMPOSE_ENGINE_ROOT
-	before  links  // interfaces of the machine at the start
+	disk    string // what is mounted for it by its test; "" is nothing
+
+	before map[int]bool // interfaces of the machine at the start
 }
 
 // Repository is the top folder of the source, found from the folder of the
@@ -70,13 +72,18 @@ func New(ctx context.Context) (_ *Engine, retErr error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the binary: %w\n%s", err, out)
 	}
+	return e, e.start(ctx)
+}
+
+// start brings the engine up.
+func (e *Engine) start(ctx context.Context) (err error) {
 	if e.before, err = allLinks(); err != nil {
-		return nil, err
+		return err
 	}
-	if r := e.Run(ctx, root, nil, "engine", "start"); r.Code != 0 {
-		return nil, fmt.Errorf("start the engine: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	if r := e.Run(ctx, e.Root, nil, "engine", "start"); r.Code != 0 {
+		return fmt.Errorf("start the engine: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
-	return e, nil
+	return nil
 }
 
 // Environment is that of the tests, with this engine's root and the binary in
@@ -143,6 +150,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	if left = append(left, after...); len(left) > 0 {
 		return fmt.Errorf("left behind:\n  %s", strings.Join(left, "\n  "))
+	}
+	if err := e.unmountDisk(); err != nil {
+		return err
 	}
 	return os.RemoveAll(e.Root)
 }

@@ -1,7 +1,6 @@
 package enginetest
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,12 +32,9 @@ func (e *Engine) Leftovers(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		left = append(left, e.files("run/netns/*", "run/streams/*", "run/files/*", "lib/files/*", "lib/containers/*", "lib/networks/*.json")...)
-		now, err := allLinks()
-		if err != nil {
-			return nil, err
-		}
-		return append(left, now.without(e.before)...), nil
+		left = append(left, e.files("run/netns/*", "run/streams/*", "run/files/*", "run/images/*", "run/subpaths/*", "run/shm/*", "lib/files/*", "lib/containers/*", "lib/networks/*.json")...)
+		links, err := e.links()
+		return append(left, links...), err
 	})
 }
 
@@ -103,7 +99,7 @@ func (e *Engine) inContainerd(ctx context.Context) ([]string, error) {
 		}
 	}
 	err = client.SnapshotService("overlayfs").Walk(ctx, func(_ context.Context, s snapshots.Info) error {
-		if s.Kind == snapshots.KindActive && !buildkits(s.Name) {
+		if s.Kind != snapshots.KindCommitted && !buildkits(s.Name) {
 			left = append(left, "snapshot "+s.Name)
 		}
 		return nil
@@ -142,66 +138,78 @@ func (e *Engine) files(patterns ...string) []string {
 	return left
 }
 
-// links are the network interfaces of this machine's own namespace, by index.
-type links map[int]string
-
-func allLinks() (links, error) {
+// links lists this engine's interfaces in the machine's own namespace. A veth
+// is told by the bridge it is in; one in none is of whoever lost a bridge, and
+// counts when it was not there before.
+func (e *Engine) links() ([]string, error) {
 	list, err := netlink.LinkList()
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
-	all := links{}
+	mine := map[int]bool{0: true} // by index; 0 is no bridge
 	for _, l := range list {
-		if t := l.Type(); t == "veth" || t == "bridge" || t == "dummy" || t == "macvlan" {
-			all[l.Attrs().Index] = l.Attrs().Name
+		mine[l.Attrs().Index] = e.owns(l.Attrs())
+	}
+	var left []string
+	for _, l := range list {
+		a := l.Attrs()
+		port := l.Type() == "veth" && strings.HasPrefix(a.Name, "cv") && mine[a.MasterIndex] && !e.before[a.Index]
+		if port || mine[a.Index] {
+			left = append(left, "interface "+a.Name)
 		}
+	}
+	return left, nil
+}
+
+// owns reports whether an interface carries this engine's mark.
+func (e *Engine) owns(a *netlink.LinkAttrs) bool {
+	return strings.HasPrefix(a.Alias, "compose-"+e.tag()+" ")
+}
+
+// allLinks are the indices of all interfaces of the machine's own namespace.
+func allLinks() (map[int]bool, error) {
+	list, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	all := map[int]bool{}
+	for _, l := range list {
+		all[l.Attrs().Index] = true
 	}
 	return all, nil
 }
 
-func (l links) without(before links) []string {
-	var left []string
-	for index, name := range l {
-		if _, was := before[index]; !was {
-			left = append(left, "interface "+name)
-		}
-	}
-	return left
-}
-
-// processes lists those that were started for this engine.
 func (e *Engine) processes() []string {
 	var left []string
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, dir := range dirs {
-		pid := filepath.Base(dir)
-		if pid == fmt.Sprint(os.Getpid()) {
-			continue
-		}
-		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err != nil || len(cmdline) == 0 {
-			continue
-		}
-		environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
-		if bytes.Contains(cmdline, []byte(e.Root+"/")) || bytes.Contains(environ, []byte("COMPOSE_ENGINE_ROOT="+e.Root+"\x00")) {
-			left = append(left, fmt.Sprintf("process %s %s", pid, bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})))
-		}
+	for _, p := range e.Processes() {
+		left = append(left, p.String())
 	}
 	return left
 }
 
 func (e *Engine) mounts() ([]string, error) {
+	points, err := e.mountPoints("")
+	var left []string
+	for _, p := range points {
+		left = append(left, "mount "+p)
+	}
+	return left, err
+}
+
+// mountPoints lists what is mounted below a folder of the root, in the order
+// of mounting.
+func (e *Engine) mountPoints(folder string) ([]string, error) {
 	info, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
-	var left []string
+	var points []string
 	for line := range strings.Lines(string(info)) {
-		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], e.Root+"/") {
-			left = append(left, "mount "+f[4])
+		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], filepath.Join(e.Root, folder)+"/") && f[4] != e.disk {
+			points = append(points, f[4])
 		}
 	}
-	return left, nil
+	return points, nil
 }
 
 // tag is how the engine's names in the kernel are told from other engines'.
@@ -215,26 +223,32 @@ func (e *Engine) tables() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open nftables: %w", err)
 	}
-	tables, err := conn.ListTables()
+	tables, err := e.ownTables(conn)
+	var left []string
+	for _, t := range tables {
+		left = append(left, "nftables table "+t.Name)
+	}
+	return left, err
+}
+
+func (e *Engine) ownTables(conn *nftables.Conn) ([]*nftables.Table, error) {
+	all, err := conn.ListTables()
 	if err != nil {
 		return nil, fmt.Errorf("list nftables: %w", err)
 	}
-	var left []string
-	for _, t := range tables {
+	var own []*nftables.Table
+	for _, t := range all {
 		if strings.Contains(t.Name, e.tag()) {
-			left = append(left, "nftables table "+t.Name)
+			own = append(own, t)
 		}
 	}
-	return left, nil
+	return own, nil
 }
 
 func (e *Engine) cgroups() []string {
 	var left []string
-	for _, pattern := range []string{"/sys/fs/cgroup/*" + e.tag() + "*", "/sys/fs/cgroup/*/*" + e.tag() + "*"} {
-		found, _ := filepath.Glob(pattern)
-		for _, f := range found {
-			left = append(left, "cgroup "+f)
-		}
+	for _, path := range e.cgroupPaths() {
+		left = append(left, "cgroup "+path)
 	}
 	return left
 }
