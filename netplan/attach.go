@@ -135,6 +135,13 @@ func wireUp(host *rtnl, netnsPath string, wires []Wire) error {
 			return fmt.Errorf("set up interfaces of %s: %w", netnsPath, err)
 		}
 	}
+	for place, w := range wires {
+		for _, name := range []string{hostEnd(netnsPath, place), w.Network.Bridge} {
+			if err := host.settleCarrier(name); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -120,4 +121,26 @@ func BenchmarkAttach30(b *testing.B) {
 	}
 	b.ReportMetric(float64(up.Microseconds())/1000/float64(b.N), "attach-ms")
 	b.ReportMetric(float64(down.Microseconds())/1000/float64(b.N), "detach-ms")
+}
+
+// The first packet of a new container, and the first to it, arrive: a port that
+// opens late would cost a second here.
+func TestFirstPacketArrives(t *testing.T) {
+	h := newHost(t)
+	n := newNetwork(t, h, "default", types.NetworkConfig{})
+	port := freshPort()
+	serve(t, place{name: "host"}, fmt.Sprintf("0.0.0.0:%d", port))
+	for i := range 20 {
+		p := container(t, h, fmt.Sprintf("c%d", i), i+1, n)
+		if i%2 == 0 {
+			if got := try(p, "tcp", netip.AddrPortFrom(n.Pools[0].Gateway, port).String()); !strings.HasPrefix(got, "host sees") {
+				t.Errorf("from container %d: %s", i, got)
+			}
+			continue
+		}
+		serve(t, p, "0.0.0.0:80")
+		if got := try(place{}, "tcp", netip.AddrPortFrom(p.address(0), 80).String()); got != p.name+" sees "+n.Pools[0].Gateway.String() {
+			t.Errorf("to container %d: %s", i, got)
+		}
+	}
 }

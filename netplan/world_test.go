@@ -3,6 +3,7 @@ package netplan
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	mdnl "github.com/mdlayher/netlink"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -235,4 +237,33 @@ func bridgeFilter(t testing.TB, on string) bool {
 	}
 	t.Cleanup(func() { _ = sysctl(setting, strings.TrimSpace(string(before))) })
 	return true
+}
+
+// generation is the number of changes that nftables has seen in this namespace.
+func generation(t testing.TB) uint32 {
+	t.Helper()
+	c, err := mdnl.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answer, err := c.Execute(mdnl.Message{
+		Header: mdnl.Header{Type: mdnl.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN), Flags: mdnl.Request},
+		Data:   make([]byte, 4),
+	})
+	if err != nil || len(answer) != 1 {
+		t.Fatal(answer, err)
+	}
+	attrs, err := mdnl.NewAttributeDecoder(answer[0].Data[4:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	attrs.ByteOrder = binary.BigEndian
+	for attrs.Next() {
+		if attrs.Type() == unix.NFTA_GEN_ID {
+			return attrs.Uint32()
+		}
+	}
+	t.Fatal("no generation")
+	return 0
 }
