@@ -61,13 +61,15 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// endTask kills the task of a container and deletes it; without a task it does nothing.
+// endTask kills the task of a container and deletes it. It deletes also where
+// there seems to be none: of a deletion that was cut off, containerd keeps what
+// neither shows as a task nor lets another be made.
 func (c *Client) endTask(ctx context.Context, id string) error {
 	t, err := c.getTask(ctx, id)
-	if err != nil || t == nil {
+	if err != nil {
 		return err
 	}
-	if t.Status != task.Status_STOPPED {
+	if t != nil && t.Status != task.Status_STOPPED {
 		if err := c.killTask(ctx, id, t.Status); err != nil {
 			return err
 		}

@@ -132,12 +132,14 @@ func (c *Client) clearTask(ctx context.Context, id string) (running bool, err er
 		return false, nil
 	}
 	t, err := c.getTask(ctx, id)
-	if err != nil || t == nil {
+	if err != nil {
 		return false, err
 	}
-	switch t.Status {
-	case task.Status_RUNNING, task.Status_PAUSED, task.Status_PAUSING:
-		return true, nil
+	if t != nil {
+		switch t.Status {
+		case task.Status_RUNNING, task.Status_PAUSED, task.Status_PAUSING:
+			return true, nil
+		}
 	}
 	return false, c.endTask(ctx, id)
 }

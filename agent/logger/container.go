@@ -45,6 +45,7 @@ type pipe struct {
 	begun   bool   // somebody has it open for writing, or had
 	live    bool   // somebody had it open for writing since this logger opened it: its end will be told
 	idle    bool   // nobody had it open when this logger came
+	ended   bool   // whoever wrote to it has closed it
 	midLine bool   // the last entry was partial
 }
 
@@ -157,7 +158,7 @@ func (l *logger) take(p *pipe) (n int, more bool, err error) {
 	n, spooled, err := l.receive(p)
 	switch {
 	case errors.Is(err, unix.EAGAIN):
-		p.begun, p.live, p.idle = true, true, false
+		p.begun, p.live, p.idle, p.hungUp, p.ended = true, true, false, false, false
 		return 0, false, nil
 	case err != nil:
 		return 0, false, err
@@ -165,7 +166,7 @@ func (l *logger) take(p *pipe) (n int, more bool, err error) {
 		l.atEnd(p)
 		return 0, false, nil
 	}
-	p.begun, p.idle = true, false
+	p.begun, p.idle, p.ended = true, false, false
 	if c.drained {
 		l.setDrained(c, false)
 	}
@@ -274,15 +275,19 @@ func (l *logger) confess(c *container, now time.Time) bool {
 
 // atEnd handles a pipe that nobody has open for writing: its container has
 // ended, or has not begun.
+//
+// It stays open: a command that was killed as it started the container had it
+// open, too, and the shim may be about to open it. Without a reader the shim
+// would wait for ever, and all containers of its group with it.
 func (l *logger) atEnd(p *pipe) {
 	switch {
 	case p.begun || p.hungUp:
-		l.shut(p)
+		p.ended = true
 	case !p.idle:
 		return
 	}
 	for _, q := range p.owner.pipes {
-		if q.fd >= 0 && !q.idle {
+		if q.fd >= 0 && !q.idle && !q.ended {
 			return
 		}
 	}
