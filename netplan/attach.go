@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -86,12 +87,18 @@ func (h *Host) Detach(ctx context.Context, netnsPath string) error {
 	return h.detach(host, netnsPath)
 }
 
+// detach goes from the last interface to the first: of a command that is killed
+// half way, those from the first on are left, and found again.
 func (h *Host) detach(host *rtnl, netnsPath string) error {
-	for place := 0; ; place++ {
-		name := hostEnd(netnsPath, place)
+	var names []string
+	for {
+		name := hostEnd(netnsPath, len(names))
 		if index, err := host.linkIndex(name); err != nil || index == 0 {
 			break
 		}
+		names = append(names, name)
+	}
+	for _, name := range slices.Backward(names) {
 		if err := host.one(deleteLink(name)); err != nil && !errors.Is(err, unix.ENODEV) {
 			return fmt.Errorf("delete interface %s: %w", name, err)
 		}
