@@ -182,14 +182,14 @@ func pair(host, inside *rtnl, end string, netns int, w Wire) error {
 	if err != nil {
 		return err
 	}
-	port := bridgePort(end, bridge, w.Network)
+	port := bridgePort(end, w.Network)
 	index, err := inside.linkIndex(w.Attachment.Interface)
 	if err != nil {
 		return err
 	}
 	requests := []*nl.NetlinkRequest{create, port}
 	if index != 0 {
-		requests = requests[1:] // it has its pair: only the place in the bridge may be lost
+		requests[0] = enslave(end, bridge) // it has its pair: only the place in the bridge may be lost
 	}
 	results, err := host.do(requests...)
 	if err != nil {

@@ -2,8 +2,12 @@ package netplan
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,6 +18,7 @@ import (
 	"github.com/compose-first/compose/project"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // newHost returns a host with an engine root of its own.
@@ -143,4 +148,240 @@ func TestFirstPacketArrives(t *testing.T) {
 			t.Errorf("to container %d: %s", i, got)
 		}
 	}
+}
+
+// Whatever of a container's network is lost, the next Attach brings it back.
+func TestAttachMends(t *testing.T) {
+	h := newHost(t)
+	front := newNetwork(t, h, "front", types.NetworkConfig{})
+	back := newNetwork(t, h, "back", types.NetworkConfig{EnableIPv6: yes(true)})
+	host := place{name: "host"}
+	p := container(t, h, "web", 1, front, back)
+	serve(t, p, "0.0.0.0:80")
+	neighbour := container(t, h, "neighbour", 2, front, back)
+	for _, tt := range []struct {
+		what string
+		harm func() error
+	}{
+		{"nothing", func() error { return nil }},
+		{"a bridge deleted", func() error { return deleteNow(front.Bridge) }},
+		{"a pair deleted from the host", func() error { return deleteNow(hostEnd(p.path, 1)) }},
+		{"an interface deleted inside", func() error { return p.in(func() error { return deleteNow("eth0") }) }},
+		{"an interface down inside", func() error {
+			return p.in(func() error {
+				link, err := netlink.LinkByName("eth0")
+				if err != nil {
+					return err
+				}
+				return netlink.LinkSetDown(link)
+			})
+		}},
+		{"an address lost", func() error {
+			return p.in(func() error {
+				link, err := netlink.LinkByName("eth1")
+				if err != nil {
+					return err
+				}
+				return netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(p.wires[1].Attachment.Address)})
+			})
+		}},
+		{"a pair out of its bridge", func() error {
+			link, err := netlink.LinkByName(hostEnd(p.path, 0))
+			if err != nil {
+				return err
+			}
+			return netlink.LinkSetNoMaster(link)
+		}},
+	} {
+		if err := tt.harm(); err != nil {
+			t.Fatalf("%s: %v", tt.what, err)
+		}
+		for _, n := range []Network{front, back} {
+			if err := h.Ensure(t.Context(), n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, one := range []place{p, neighbour} {
+			if err := h.Attach(t.Context(), one.path, one.wires, AttachOptions{}); err != nil {
+				t.Fatalf("%s: %v", tt.what, err)
+			}
+		}
+		for i, n := range []Network{front, back} {
+			to := netip.AddrPortFrom(p.address(i), 80).String()
+			if got := try(host, "tcp", to); got != "web sees "+n.Pools[0].Gateway.String() {
+				t.Errorf("%s: host to %s: %s", tt.what, to, got)
+			}
+			if got := try(neighbour, "tcp", to); got != "web sees "+neighbour.address(i).String() {
+				t.Errorf("%s: neighbour to %s: %s", tt.what, to, got)
+			}
+		}
+	}
+	// IPv6 is there too, and the default route where it should be.
+	err := p.in(func() error {
+		routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+		if err != nil {
+			return err
+		}
+		for _, r := range routes {
+			if r.Gw != nil && r.Gw.String() != front.Pools[0].Gateway.String() {
+				t.Errorf("default route by %s", r.Gw)
+			}
+		}
+		c, err := net.DialTimeout("tcp6", netip.AddrPortFrom(back.Pools[1].Gateway, 1).String(), patience)
+		if err == nil {
+			c.Close()
+		} else if !errors.Is(err, unix.ECONNREFUSED) {
+			t.Errorf("to the gateway by IPv6: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// The path of a running container's namespace is lost: it is bound again from
+// the process, not made anew.
+func TestAttachFindsNamespaceByProcess(t *testing.T) {
+	h := newHost(t)
+	n := newNetwork(t, h, "default", types.NetworkConfig{})
+	p := container(t, h, "web", 1, n)
+	serve(t, p, "0.0.0.0:80")
+	cmd := exec.Command("sleep", "1000")
+	if err := p.in(cmd.Start); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	if err := unbindNetns(p.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Attach(t.Context(), p.path, p.wires, AttachOptions{PID: cmd.Process.Pid}); err != nil {
+		t.Fatal(err)
+	}
+	if got := try(place{}, "tcp", netip.AddrPortFrom(p.address(0), 80).String()); !strings.HasPrefix(got, "web sees") {
+		t.Error(got)
+	}
+}
+
+// A failed Attach leaves nothing, and Detach of nothing is no error.
+func TestAttachFails(t *testing.T) {
+	h := newHost(t)
+	n := newNetwork(t, h, "default", types.NetworkConfig{})
+	wires := wire(1, n, n)
+	wires[1].Network.Bridge = "nosuch0"
+	path := h.root.Netns("web")
+	err := h.Attach(t.Context(), path, wires, AttachOptions{})
+	if err == nil || err.Error() != "attach to shop_default: bridge nosuch0 is missing" {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the namespace is left: %v", err)
+	}
+	if _, err := netlink.LinkByName(hostEnd(path, 0)); !isMissing(err) {
+		t.Errorf("a pair is left: %v", err)
+	}
+	if err := h.Detach(t.Context(), path); err != nil {
+		t.Error(err)
+	}
+	wires = wire(1, n)
+	wires[0].Attachment.Interface = "../eth0"
+	if err := h.Attach(t.Context(), path, wires, AttachOptions{}); err == nil {
+		t.Error("an interface name that leads elsewhere is taken")
+	}
+}
+
+func TestLoopbackOnly(t *testing.T) {
+	h := newHost(t)
+	p := place{name: "alone", path: h.root.Netns("alone")}
+	if err := h.Attach(t.Context(), p.path, nil, AttachOptions{LoopbackOnly: true}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.Detach(context.Background(), p.path); err != nil {
+			t.Error(err)
+		}
+	}()
+	err := p.in(func() error {
+		links, err := netlink.LinkList()
+		if err != nil {
+			return err
+		}
+		for _, l := range links {
+			if up := l.Attrs().Flags&net.FlagUp != 0; l.Attrs().Name == "lo" != up {
+				t.Errorf("%s: up %t", l.Attrs().Name, up)
+			}
+		}
+		c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// Two that make the same network at once, and a bridge that was there before.
+func TestEnsure(t *testing.T) {
+	h := newHost(t)
+	n := newNetwork(t, h, "default", types.NetworkConfig{})
+	if err := deleteNow(n.Bridge); err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	for range 8 {
+		running.Go(func() {
+			other, err := NewHost(h.root)
+			if err == nil {
+				err = other.Ensure(context.Background(), n)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	running.Wait()
+	before := generation(t)
+	if err := h.Ensure(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	if after := generation(t); after != before {
+		t.Error("ensuring what is there changes the rules")
+	}
+	foreign := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "theirs0"}}
+	if err := netlink.LinkAdd(foreign); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = netlink.LinkDel(foreign) }()
+	used, err := Define("shop", "used", types.NetworkConfig{DriverOpts: types.Options{optionBridge: "theirs0"}, Ipam: pools("10.77.0.0/24", "", "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Ensure(t.Context(), used); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Delete(t.Context(), used); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := netlink.LinkByName("theirs0"); err != nil {
+		t.Errorf("another's bridge is gone: %v", err)
+	}
+	used.Bridge = "lo"
+	if err := h.Ensure(t.Context(), used); err == nil || !strings.Contains(err.Error(), "interface lo is there and is no bridge") {
+		t.Error(err)
+	}
+	_ = h.Delete(t.Context(), used)
+}
+
+func deleteNow(name string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return netlink.LinkDel(link)
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

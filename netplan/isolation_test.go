@@ -123,9 +123,9 @@ func isolation(t *testing.T) {
 		add("published, from another network", db, at(hostAddr, anywhere), sees("web", gateway(front)))
 		add("published, from where neighbours must not talk", hush, at(hostAddr, anywhere), sees("web", gateway(front)))
 		add("published on 127.0.0.1, from the host", host, at(local, loopbackOnly), sees("web", gateway(front)))
-		add("published on 127.0.0.1, by another address", host, at(hostAddr, loopbackOnly), refused)
-		add("published on 127.0.0.1, from outside by the host's address", world, at(hostAddr, loopbackOnly), refused)
-		add("published on 127.0.0.1, from a container", client, at(hostAddr, loopbackOnly), refused)
+		add("published on 127.0.0.1, by another address", host, at(hostAddr, loopbackOnly), closed)
+		add("published on 127.0.0.1, from outside by the host's address", world, at(hostAddr, loopbackOnly), closed)
+		add("published on 127.0.0.1, from a container", client, at(hostAddr, loopbackOnly), closed)
 	}
 	for _, a := range []attempt{
 		{"published on one address, from outside", world, "tcp", at(hostAddr, outsideOnly), sees("web", neighbour.Addr())},

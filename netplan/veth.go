@@ -27,7 +27,7 @@ func veth(host string, bridge int, netns int, w Wire) (*nl.NetlinkRequest, error
 	if err != nil {
 		return nil, err
 	}
-	q := linkUp(0, host, nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(bridge))))
+	q := enslave(host, bridge)
 	q.Flags |= unix.NLM_F_CREATE | unix.NLM_F_EXCL
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
@@ -44,10 +44,14 @@ func veth(host string, bridge int, netns int, w Wire) (*nl.NetlinkRequest, error
 	return q, nil
 }
 
-// bridgePort puts the host's end into its bridge, where it may be already, and
-// sets how it behaves there: a container may reach itself through the bridge,
+// enslave puts the host's end into its bridge, where it may be already.
+func enslave(host string, bridge int) *nl.NetlinkRequest {
+	return linkUp(0, host, nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(bridge))))
+}
+
+// bridgePort sets how the host's end behaves in the bridge that it is in: a container may reach itself through the bridge,
 // and where containers must not talk among themselves, it reaches the host only.
-func bridgePort(host string, bridge int, n Network) *nl.NetlinkRequest {
+func bridgePort(host string, n Network) *nl.NetlinkRequest {
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
 	port := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
@@ -58,7 +62,7 @@ func bridgePort(host string, bridge int, n Network) *nl.NetlinkRequest {
 	// No address of its own for the port: it is the bridge that speaks.
 	family := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
 	family.AddRtAttr(unix.AF_INET6, nil).AddRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, []byte{addrGenNone})
-	return linkUp(0, host, nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(bridge))), info, family)
+	return linkUp(0, host, info, family)
 }
 
 // hardwareAddress is the attachment's own, or follows from its IP address: then
