@@ -63,14 +63,7 @@ func (f *forwarder) ask(ctx context.Context, upstream []string, q *dns.Msg, raw 
 	}
 	f.mu.Unlock()
 	if !ok {
-		// Whoever asks first may go; the answer is for the others all the same.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), allTimeout)
-		defer cancel()
-		w.answer, w.err = f.first(ctx, upstream, q, raw)
-		f.mu.Lock()
-		delete(f.way, key)
-		f.mu.Unlock()
-		close(w.done)
+		go f.fetch(context.WithoutCancel(ctx), key, w, upstream, q, append([]byte(nil), raw...))
 	}
 	select {
 	case <-w.done:
@@ -83,6 +76,18 @@ func (f *forwarder) ask(ctx context.Context, upstream []string, q *dns.Msg, raw 
 	b := append([]byte(nil), w.answer...)
 	binary.BigEndian.PutUint16(b, q.Id)
 	return b, nil
+}
+
+// fetch asks upstream for all who wait for w. Whoever asked first may go: the
+// answer is for the others all the same.
+func (f *forwarder) fetch(ctx context.Context, key string, w *underWay, upstream []string, q *dns.Msg, raw []byte) {
+	ctx, cancel := context.WithTimeout(ctx, allTimeout)
+	defer cancel()
+	w.answer, w.err = f.first(ctx, upstream, q, raw)
+	f.mu.Lock()
+	delete(f.way, key)
+	f.mu.Unlock()
+	close(w.done)
 }
 
 // first returns the first usable answer of the resolvers, in their order.
