@@ -33,10 +33,15 @@ func (h *Host) CreateContainer(ctx context.Context, c scheduler.Create) (retErr 
 	if h.options.Adjust != nil {
 		h.options.Adjust(&cfg)
 	}
+	end, err := h.Engine.Begin(cfg.ID)
+	if err != nil {
+		return err
+	}
 	defer func() {
 		if retErr != nil {
-			_ = h.volumes.RemoveFiles(context.WithoutCancel(ctx), cfg.ID) // the first error is the one to tell
+			err = h.volumes.RemoveFiles(context.WithoutCancel(ctx), cfg.ID) // the first error is the one to tell
 		}
+		end(err == nil)
 	}()
 	if err := h.finish(ctx, c, &cfg); err != nil {
 		return err

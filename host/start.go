@@ -137,20 +137,46 @@ func (h *Host) RemoveContainer(ctx context.Context, r scheduler.Ref, anonymous b
 			return edge(err)
 		}
 	}
-	if err := h.net.Detach(ctx, h.Root.Netns(c.ID)); err != nil {
-		return fmt.Errorf("network of %s: %w", c.Name, err)
-	}
-	if err := h.volumes.RemoveFiles(ctx, c.ID); err != nil {
+	end, err := h.Engine.Begin(c.ID)
+	if err != nil {
 		return err
 	}
-	if err := h.Engine.Remove(ctx, c.ID); err != nil {
-		return edge(err)
+	err = h.remove(ctx, c.ID)
+	end(err == nil || errors.Is(err, engine.ErrNotFound))
+	if err != nil {
+		return edge(fmt.Errorf("container %s: %w", c.Name, err))
 	}
-	_ = removeIfThere(h.Root.HealthLog(c.ID)) // without it nothing is missed
 	if anonymous {
 		return h.removeAnonymous(ctx, c)
 	}
 	return nil
+}
+
+// remove removes a container with all that it has in each room. Each part may
+// be gone already.
+func (m *Machine) remove(ctx context.Context, id string) error {
+	if err := m.net.Detach(ctx, m.Root.Netns(id)); err != nil {
+		return fmt.Errorf("network: %w", err)
+	}
+	if err := m.volumes.RemoveFiles(ctx, id); err != nil {
+		return err
+	}
+	_ = removeIfThere(m.Root.HealthLog(id)) // without it nothing is missed
+	return m.Engine.Remove(ctx, id)
+}
+
+// Sweep takes away what killed commands have left: containers that they were
+// making or removing, mounts of images.
+func (m *Machine) Sweep(ctx context.Context) error {
+	if err := m.Engine.Sweep(ctx); err != nil {
+		return err
+	}
+	return m.Engine.Unfinished(ctx, func(ctx context.Context, id string) error {
+		if err := m.remove(ctx, id); err != nil && !errors.Is(err, engine.ErrNotFound) {
+			return err
+		}
+		return nil
+	})
 }
 
 func removeIfThere(path string) error {

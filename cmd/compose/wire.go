@@ -92,9 +92,6 @@ func (a *app) use(ctx context.Context) (*rooms, error) {
 	if err := a.connect(ctx, r, address); err != nil {
 		return nil, err
 	}
-	if err := r.engine.Sweep(ctx); err != nil {
-		return nil, err
-	}
 	r.machine, err = host.New(host.Config{
 		Engine: r.engine, Root: r.root, Builder: a.builder(r),
 		Ready: func(ctx context.Context, id string) error { return r.agent.Ready(ctx, id) },
@@ -178,6 +175,9 @@ func (a *app) lockProject(ctx context.Context, r *rooms, name string) (release f
 		}
 	}
 	a.atEnd(release)
+	if err := r.machine.Sweep(ctx); err != nil {
+		return nil, err
+	}
 	return release, nil
 }
 

@@ -24,15 +24,15 @@ const settle = 5 * time.Second
 
 // Leftovers lists what is there of projects while the engine still runs, each
 // with its kind: containers, tasks, snapshots that are no image's, leases,
-// network namespaces, bridges and veths, records of networks. Volumes are not
-// counted: they stay until they are asked for.
+// network namespaces, bridges and veths, records of networks
+// and volumes, so that a project has to be taken down with its volumes.
 func (e *Engine) Leftovers(ctx context.Context) ([]string, error) {
 	return eventually(ctx, func() ([]string, error) {
 		left, err := e.inContainerd(ctx)
 		if err != nil {
 			return nil, err
 		}
-		left = append(left, e.files("run/netns/*", "run/streams/*", "run/files/*", "run/images/*", "run/subpaths/*", "run/shm/*", "lib/files/*", "lib/containers/*", "lib/networks/*.json")...)
+		left = append(left, e.files("run/netns/*", "run/streams/*", "run/files/*", "run/images/*", "run/subpaths/*", "run/shm/*", "lib/files/*", "lib/containers/*", "lib/networks/*", "lib/unfinished/*", "lib/volumes/*")...)
 		links, err := e.links()
 		return append(left, links...), err
 	})

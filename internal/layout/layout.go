@@ -79,6 +79,10 @@ func (r Root) Volumes() string  { return filepath.Join(r.State, "volumes") }
 func (r Root) Container(id string) string    { return filepath.Join(r.State, "containers", id) }
 func (r Root) ContainerLog(id string) string { return filepath.Join(r.Container(id), "log") }
 
+// Unfinished notes that a container is being made or removed: "" is the folder
+// of all notes and a slash.
+func (r Root) Unfinished(id string) string { return filepath.Join(r.State, "unfinished") + "/" + id }
+
 // Files holds the secrets and configs of a container: the copies kept over a
 // reboot, and those it sees, on a tmpfs.
 func (r Root) KeptFiles(id string) string { return filepath.Join(r.State, "files", id) }
