@@ -147,3 +147,13 @@ func (e *Engine) cgroupPaths() []string {
 	}
 	return all
 }
+
+// Args is the command line of a process, its words parted by blanks; "" when
+// there is no such process.
+func Args(pid int) string {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	if err != nil {
+		return ""
+	}
+	return strings.ReplaceAll(strings.TrimSuffix(string(b), "\x00"), "\x00", " ")
+}
