@@ -163,6 +163,9 @@ func describe(r containers.Container, t *task.Process) Container {
 	c.Record, c.RecordError = readRecord(r)
 	if t == nil {
 		c.State = stateWithoutTask(l)
+		if !c.StartedAt.IsZero() && c.FinishedAt.IsZero() { // it has not ended well, as far as anybody knows
+			c.ExitCode = exitUnknown
+		}
 		return c
 	}
 	c.State = taskState(t.Status, l)
@@ -178,6 +181,10 @@ func describe(r containers.Container, t *task.Process) Container {
 	}
 	return c
 }
+
+// exitUnknown is the exit code of a run whose end nobody saw.
+// Source: containerd, UnknownExitStatus.
+const exitUnknown = 255
 
 // stateWithoutTask is that of a container which has no task: never started,
 // ended and settled, or cut off by a crash of the whole machine.

@@ -282,6 +282,14 @@ volumes: {data: {}}
 				3 remove image shop-db (down --rmi local) <1`,
 		},
 		{
+			name: "anonymous volumes without a container go, those with one go with it",
+			file: "services: {web: {image: w}}", live: "web-1 exited anon=v\nanonymous volume v\nanonymous volume lost", plan: down(DownOptions{Volumes: true}),
+			want: `
+				1 remove web-1 (down)
+				2 remove network shop_default (down) <1
+				3 remove volume lost (down -v)`,
+		},
+		{
 			name: "a volume of another project stays",
 			file: file, live: "db-1 exited\nforeign volume shop_data\nno network shop_back\nno network shop_front", plan: down(DownOptions{Volumes: true, Images: "all"}),
 			want: `

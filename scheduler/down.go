@@ -177,6 +177,27 @@ func (d *down) removeVolumes() {
 		}
 		d.b.add(RemoveVolume{Name: name, Because: "down -v"}, d.after(mounted))
 	}
+	for _, name := range d.forlorn() {
+		d.b.add(RemoveVolume{Name: name, Because: "down -v"})
+	}
+}
+
+// forlorn are the project's anonymous volumes without a container. Those of
+// containers go with them; these were of a container that an earlier command
+// removed, or never got to make.
+func (d *down) forlorn() []string {
+	if len(d.o.Services) > 0 {
+		return nil
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(d.live.Volumes)) {
+		v := d.live.Volumes[name]
+		mounted := slices.ContainsFunc(d.live.Containers, func(c Container) bool { return mounts(&c, name) })
+		if v.Anonymous && v.Project == d.live.Project && !mounted {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // volumeNames are the named volumes to remove, of those that are there: the

@@ -115,9 +115,9 @@ func (w *world) populateLine(t testing.TB, words []string) {
 		}
 		w.networks[words[2]] = n
 		return
-	case "changed volume", "foreign volume", "extra volume":
+	case "changed volume", "foreign volume", "extra volume", "anonymous volume":
 		v := w.volumes[words[2]]
-		v.Name = words[2]
+		v.Name, v.Anonymous = words[2], words[0] == "anonymous"
 		v.ConfigHash, v.Project = "old", "shop"
 		if words[0] == "foreign" {
 			v.Project = "other"

@@ -140,9 +140,9 @@ func statusText(c engine.Container, now time.Time) string {
 	case engine.StatePaused:
 		return "Up " + table.Age(c.StartedAt, now) + " (Paused)"
 	case engine.StateRestarting:
-		return fmt.Sprintf("Restarting (%d) %s", c.ExitCode, table.Ago(c.FinishedAt, now))
+		return fmt.Sprintf("Restarting (%d)%s", c.ExitCode, endText(c, now))
 	case engine.StateExited:
-		return fmt.Sprintf("Exited (%d) %s", c.ExitCode, table.Ago(c.FinishedAt, now))
+		return fmt.Sprintf("Exited (%d)%s", c.ExitCode, endText(c, now))
 	case engine.StateCreated:
 		return "Created"
 	case engine.StateDead:
@@ -151,6 +151,19 @@ func statusText(c engine.Container, now time.Time) string {
 		return "Removal In Progress"
 	}
 	return string(c.State)
+}
+
+// endText says when a container ended, where anybody knows, and that the
+// kernel ended it for want of memory.
+func endText(c engine.Container, now time.Time) string {
+	text := ""
+	if !c.FinishedAt.IsZero() {
+		text = " " + table.Ago(c.FinishedAt, now)
+	}
+	if c.OOMKilled {
+		text += " (out of memory)"
+	}
+	return text
 }
 
 func healthText(health string) string {

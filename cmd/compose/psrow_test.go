@@ -44,6 +44,7 @@ func TestStatusText(t *testing.T) {
 		{"its check has not passed yet", engine.Container{State: engine.StateRunning, Health: "starting"}, "Up 2 seconds (health: starting)"},
 		{"paused", engine.Container{State: engine.StatePaused}, "Up 2 seconds (Paused)"},
 		{"ended", engine.Container{State: engine.StateExited, ExitCode: 137}, "Exited (137) 3 seconds ago"},
+		{"out of memory", engine.Container{State: engine.StateExited, ExitCode: 137, OOMKilled: true}, "Exited (137) 3 seconds ago (out of memory)"},
 		{"about to be started again", engine.Container{State: engine.StateRestarting, ExitCode: 1}, "Restarting (1) 3 seconds ago"},
 		{"never started", engine.Container{State: engine.StateCreated}, "Created"},
 	} {

@@ -43,7 +43,7 @@ services:
 				}
 			}
 			slowest = max(slowest, f.until(seen, "ps shows that it ended", func() bool { return f.named("gone").State == "exited" }))
-			if c := f.named("gone"); c.ID != gone.ID || c.ExitCode != 137 {
+			if c := f.named("gone"); c.ID != gone.ID || c.ExitCode != 255 { // nobody saw how it ended
 				t.Errorf("%+v", c)
 			}
 			f.until(patience, "the restart policy acts", func() bool {
@@ -122,7 +122,7 @@ func TestForkBomb(t *testing.T) {
 services:
   bomb:
     image: busybox
-    command: [sh, -c, "b() { b | b & }; b; exec sleep 1000"]
+    command: [sh, -c, "(while :; do sleep 1000 & done); exec sleep 1000"]
     pids_limit: 60
     stop_signal: SIGKILL
   neighbour: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL}

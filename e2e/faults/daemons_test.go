@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +52,7 @@ services:
 			start := time.Now()
 			f.must("up", "-d", "late")
 			slowest = max(slowest, time.Since(start))
-			if now := f.Contained(f.named("web").ID); fmt.Sprint(now) != fmt.Sprint(before) {
+			if now := f.Contained(f.named("web").ID); !slices.Contains(now, before[0]) { // the others are probes of its health
 				t.Errorf("the processes of web were %v and are %v", before, now)
 			}
 			if got := f.states(); got != "late running, late running, late running, phoenix running, web running" {

@@ -111,8 +111,9 @@ func (e *Engine) inContainerd(ctx context.Context) ([]string, error) {
 }
 
 // buildkitID is how BuildKit names what it keeps in its cache.
-// Source: github.com/moby/buildkit, identity.NewID: 25 digits of base 36.
-var buildkitID = regexp.MustCompile(`^(buildkit.*|[0-9a-z]{25}(-variants)?)$`)
+// Source: github.com/moby/buildkit, identity.NewID: 25 digits of base 36, and
+// cache/refs.go, viewSnapshotID.
+var buildkitID = regexp.MustCompile(`^(buildkit.*|[0-9a-z]{25}(-variants|-view)?|sha256:[0-9a-f]{64}-view)$`)
 
 // buildkits reports whether a lease or snapshot is of BuildKit's cache, which
 // stays until it is asked to go.
