@@ -72,23 +72,29 @@ func mappedCode() int {
 
 // unmapCode lets go of the program's own read-only pages. The start of a large
 // program touches most of them and waiting needs few; those come back from the
-// page cache when they are needed.
+// page cache when they are needed. Mappings with pages that are not those of
+// the file any more (a dynamic linker's relocations) stay.
 func unmapCode() {
-	f, err := os.Open("/proc/self/maps")
+	self, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return
+	}
+	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return
 	}
 	defer f.Close()
+	var start, end uintptr // of the mapping that the lines are about; 0: not one of ours
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		// start-end permissions offset device inode path
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 6 || !strings.HasPrefix(fields[5], "/") || !strings.HasPrefix(fields[1], "r") || fields[1][1] == 'w' {
-			continue
+		switch {
+		case len(fields) >= 5 && strings.Contains(fields[0], "-"): // start-end permissions offset device inode path
+			start, end = 0, 0
+			if len(fields) == 6 && fields[5] == self && strings.HasPrefix(fields[1], "r-") {
+				_, _ = fmt.Sscanf(fields[0], "%x-%x", &start, &end)
+			}
+		case len(fields) == 3 && fields[0] == "Anonymous:" && fields[1] == "0" && start != 0:
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED)
 		}
-		var start, end uintptr
-		if _, err := fmt.Sscanf(fields[0], "%x-%x", &start, &end); err != nil {
-			continue
-		}
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED)
 	}
 }

@@ -128,7 +128,7 @@ func orphaned(ctx context.Context, root layout.Root, log *slog.Logger) error {
 	if os.Getenv(supervisedVariable) == "" {
 		return nil
 	}
-	const inherited = 3 // the first of exec.Cmd's ExtraFiles
+	const inherited = 3                                          // the first of exec.Cmd's ExtraFiles
 	if err := syscall.SetNonblock(inherited, true); err != nil { // or Close would not end a Read
 		return fmt.Errorf("watch the logger: %w", err)
 	}
