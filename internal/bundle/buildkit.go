@@ -53,7 +53,10 @@ func (b *Bundle) buildkit(containerd string) daemon {
 		env:     environment(b.Dir, buildkitGC),
 		socket:  socket,
 		further: []string{socket + traceSuffix},
-		prepare: func() error {
+		prepare: func(ctx context.Context) error {
+			if err := b.endSteps(ctx, containerd); err != nil {
+				return err
+			}
 			return writeFile(config, []byte(buildkitConfig(root, socket, containerd, b.cgroup())))
 		},
 		version: func(ctx context.Context) (string, error) { return buildkitVersion(ctx, socket) },

@@ -106,7 +106,7 @@ func (b *Bundle) containerd() daemon {
 		env:     environment(b.Dir, containerdGC),
 		socket:  socket,
 		further: []string{socket + ttrpcSuffix},
-		prepare: func() error {
+		prepare: func(context.Context) error {
 			return writeFile(b.Root.ContainerdConfig(), []byte(containerdConfig(b.Root.ContainerdRoot(), b.Root.ContainerdState(), socket, shimSockets(b.Root))))
 		},
 		version: func(ctx context.Context) (string, error) { return containerdVersion(ctx, socket) },

@@ -33,7 +33,7 @@ type daemon struct {
 	env     []string
 	socket  string   // path
 	further []string // paths of sockets that it makes besides
-	prepare func() error
+	prepare func(ctx context.Context) error
 	version func(ctx context.Context) (string, error) // asks the daemon over its socket
 }
 
@@ -87,7 +87,7 @@ func (d daemon) process() (process, bool) {
 // start runs the daemon in a session of its own, with its output in its log,
 // and returns once it answers. A daemon that does not is ended again.
 func (d daemon) start(ctx context.Context) (retErr error) {
-	if err := d.prepareFiles(); err != nil {
+	if err := d.prepareFiles(ctx); err != nil {
 		return err
 	}
 	log, begin, err := openLog(d.root.DaemonLog(d.name))
@@ -141,7 +141,7 @@ const maxSocketPath = 107
 
 // prepareFiles makes the folders that the daemon needs, and takes away a socket
 // that a killed daemon left.
-func (d daemon) prepareFiles() error {
+func (d daemon) prepareFiles(ctx context.Context) error {
 	for _, path := range append([]string{d.socket}, d.further...) {
 		if len(path) > maxSocketPath {
 			return fmt.Errorf("socket path %s is %d bytes long, %d at most are allowed: choose a shorter %s",
@@ -157,7 +157,7 @@ func (d daemon) prepareFiles() error {
 	if err := removeIfThere(d.socket); err != nil {
 		return err
 	}
-	return d.prepare()
+	return d.prepare(ctx)
 }
 
 var (

@@ -38,6 +38,11 @@ func (b *Bundle) Stop(ctx context.Context) error {
 	if err := b.buildkit(containerd.socket).stop(ctx); err != nil {
 		return err
 	}
+	if containerd.listens() {
+		if err := b.endSteps(ctx, containerd.socket); err != nil {
+			return err
+		}
+	}
 	if err := containerd.stop(ctx); err != nil {
 		return err
 	}

@@ -253,3 +253,24 @@ func (e *Engine) cgroups() []string {
 	}
 	return left
 }
+
+// NetworkThere returns an error unless the engine has a bridge, an nftables
+// table, and a network namespace for each of so many containers.
+func (e *Engine) NetworkThere(containers int) error {
+	links, err := e.links()
+	if err != nil {
+		return err
+	}
+	tables, err := e.tables()
+	if err != nil {
+		return err
+	}
+	bound, err := e.mountPoints("run/netns")
+	if err != nil {
+		return err
+	}
+	if len(links) == 0 || len(tables) == 0 || len(bound) < containers {
+		return fmt.Errorf("there are %q, %q, %q", links, tables, bound)
+	}
+	return nil
+}
