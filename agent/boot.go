@@ -134,11 +134,12 @@ func (r *restarts) satisfied(id, condition string) bool {
 	return condition != project.ConditionHealthy || c.Record.Health == nil || c.Health == statusHealthy
 }
 
-// booting reports whether containers are still to be started by boot.
+// booting reports whether containers are still to be started by boot, as far
+// as anybody knows: before the first list nobody does.
 func (r *restarts) booting() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.starts) > 0
+	return !r.open || len(r.starts) > 0
 }
 
 // sameBoot reports whether the engine was up before in this boot of the

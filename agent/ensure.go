@@ -44,25 +44,32 @@ func Ensure(ctx context.Context, root layout.Root, binary, version string) (*Cli
 	if s, err := c.status(ctx); err == nil && s.Version == version {
 		return c, c.awaitBoot(ctx, s)
 	}
-	turn, err := lock.Take(ctx, root.Lock("agent"), "compose agent", nil)
+	s, err := c.ensure(ctx, binary, version)
 	if err != nil {
-		return nil, fmt.Errorf("wait for the agent's start: %w", err)
+		return nil, err
+	}
+	return c, c.awaitBoot(ctx, s)
+}
+
+// ensure is Ensure for one command at a time.
+func (c *Client) ensure(ctx context.Context, binary, version string) (status, error) {
+	turn, err := lock.Take(ctx, c.root.Lock("agent"), "compose agent", nil)
+	if err != nil {
+		return status{}, fmt.Errorf("wait for the agent's start: %w", err)
 	}
 	defer turn.Release()
 	s, err := c.revived(ctx)
-	if err != nil || s.Version != version {
-		// Until the next logger has the pipes open, this process has.
-		held := newPipes(root)
-		held.holdAll()
-		defer held.close()
-		if err := stopAll(ctx, root); err != nil {
-			return nil, err
-		}
-		if s, err = startAll(ctx, c, binary); err != nil {
-			return nil, err
-		}
+	if err == nil && s.Version == version {
+		return s, nil
 	}
-	return c, c.awaitBoot(ctx, s)
+	// Until the next logger has the pipes open, this process has.
+	held := newPipes(c.root)
+	held.holdAll()
+	defer held.close()
+	if err := stopAll(ctx, c.root); err != nil {
+		return status{}, err
+	}
+	return startAll(ctx, c, binary)
 }
 
 // revived asks the agent, and waits for it while a logger runs that brings it back.

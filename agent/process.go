@@ -72,7 +72,7 @@ func readStage(path string) (p process, stage string, runs bool) {
 	if err != nil {
 		return process{}, "", false
 	}
-	if _, err := fmt.Sscan(string(text), &p.pid, &p.start, &stage); err != nil {
+	if n, _ := fmt.Sscan(string(text), &p.pid, &p.start, &stage); n < 2 || p.pid <= 0 {
 		return process{}, "", false
 	}
 	now, ok := processOf(p.pid)

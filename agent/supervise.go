@@ -139,6 +139,15 @@ func orphaned(ctx context.Context, root layout.Root, log *slog.Logger) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	// A command that starts or stops the agent has this lock, and sees to it
+	// itself that there is a logger, or that there is none.
+	now, cancel := context.WithCancel(ctx)
+	cancel() // had at once or not at all
+	turn, err := lock.Take(now, root.Lock("agent"), "compose agent", nil)
+	if err != nil {
+		return errOrphaned
+	}
+	defer turn.Release()
 	log.Error("the logger is gone: starting another")
 	binary, err := os.Executable()
 	if err != nil {
