@@ -65,18 +65,18 @@ services:
 	f.burn()
 	failures := web.stop()
 	if len(failures) > 0 {
-		t.Errorf("the published port failed %d times, first: %v", len(failures), failures[0])
+		f.Errorf("the published port failed %d times, first: %v", len(failures), failures[0])
 	}
 	f.write(filepath.Join(f.dir, "out", "ill"), "")
 	f.until(patience, "health is followed", func() bool { return f.named("web").Health == "unhealthy" })
 
 	_, noNames := f.probed()
 	if noNames > maxNoNames {
-		t.Errorf("names did not resolve for %v", noNames)
+		f.Errorf("names did not resolve for %v", noNames)
 	}
 	lines, blocked := f.countLines()
 	if blocked > maxBlocked {
-		t.Errorf("a write blocked for %v", blocked)
+		f.Errorf("a write blocked for %v", blocked)
 	}
 	f.row.Note = fmt.Sprintf("%d lines, longest write %v, longest without names %v, port asked %d times", lines, blocked.Round(time.Millisecond), noNames.Round(time.Millisecond), web.asked)
 }

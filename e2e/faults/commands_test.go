@@ -77,7 +77,7 @@ func TestKilledCommands(t *testing.T) {
 			r := f.compose(args...)
 			took[k.command] = r.Took
 			if r.Code != 0 {
-				t.Errorf("killed after %s, compose %s again: exit %d\n%s%s", after, k.command, r.Code, r.Stdout, r.Stderr)
+				f.Errorf("killed after %s, compose %s again: exit %d\n%s%s", after, k.command, r.Code, r.Stdout, r.Stderr)
 			}
 			f.until(policyActs, "after "+k.command+" there is "+k.want, func() bool { return f.states() == k.want })
 			if args[0] == "down" {
@@ -123,13 +123,13 @@ func TestManyCommandsAtOnce(t *testing.T) {
 				}
 			}
 			if err := g.Wait(); err != nil {
-				t.Error(err)
+				f.Error(err)
 			}
 			for _, dir := range dirs {
 				f.dir = dir
 				f.must("up", "-d")
 				if got := f.states(); got != "db running, web running" {
-					t.Errorf("%s: there is %q", dir, got)
+					f.Errorf("%s: there is %q", dir, got)
 				}
 				f.must("down", "-v", "-t", "0")
 			}

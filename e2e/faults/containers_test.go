@@ -23,7 +23,7 @@ services:
 	neighbour := f.project("neighbour", pair)
 	up := func(dir string) {
 		if r := f.Engine.Run(f.ctx, dir, nil, "up", "-d"); r.Code != 0 {
-			t.Fatalf("up in %s: exit %d\n%s", dir, r.Code, r.Stderr)
+			f.Fatalf("up in %s: exit %d\n%s", dir, r.Code, r.Stderr)
 		}
 	}
 	up(neighbour)
@@ -38,26 +38,26 @@ services:
 			for _, shim := range f.Daemons("shim") {
 				if !contains(theirs, shim.PID) {
 					if err := enginetest.KillProcess(f.ctx, shim.PID); err != nil {
-						t.Fatal(err)
+						f.Fatal(err)
 					}
 				}
 			}
 			slowest = max(slowest, f.until(seen, "ps shows that it ended", func() bool { return f.named("gone").State == "exited" }))
 			if c := f.named("gone"); c.ID != gone.ID || c.ExitCode != 255 { // nobody saw how it ended
-				t.Errorf("%+v", c)
+				f.Errorf("%+v", c)
 			}
 			f.until(patience, "the restart policy acts", func() bool {
 				now := f.Contained(f.named("again").ID)
 				return f.named("again").State == "running" && len(now) > 0 && fmt.Sprint(now) != fmt.Sprint(pids)
 			})
 			if now := f.Contained(other); len(now) == 0 || fmt.Sprint(now) != fmt.Sprint(before) {
-				t.Errorf("the neighbour's processes were %v and are %v", before, now)
+				f.Errorf("the neighbour's processes were %v and are %v", before, now)
 			}
 		})
 	}
 	f.row.Note = fmt.Sprintf("in ps after at most %v", slowest.Round(time.Millisecond))
 	if r := f.Engine.Run(f.ctx, neighbour, nil, "down", "-v"); r.Code != 0 {
-		t.Errorf("down of the neighbour: %s", r.Stderr)
+		f.Errorf("down of the neighbour: %s", r.Stderr)
 	}
 }
 
@@ -100,13 +100,13 @@ services:
 			f.until(patience, "the kernel ends it", func() bool { return len(f.Contained(f.named("hog").ID)) == 0 })
 			slowest = max(slowest, f.until(seen, "ps shows that it ended", func() bool { return f.named("hog").State == "exited" }))
 			if c := f.named("hog"); c.ExitCode != 137 || !strings.Contains(c.Status, "out of memory") {
-				t.Errorf("%+v", c)
+				f.Errorf("%+v", c)
 			}
 			f.until(patience, "the restart policy acts", func() bool {
 				return f.named("again").State == "running" && len(f.Contained(f.named("again").ID)) > 0
 			})
 			if now := f.Contained(f.named("neighbour").ID); fmt.Sprint(now) != fmt.Sprint(neighbour) {
-				t.Errorf("the neighbour's processes were %v and are %v", neighbour, now)
+				f.Errorf("the neighbour's processes were %v and are %v", neighbour, now)
 			}
 			f.must("exec", "neighbour", "true")
 			f.must("down", "-v", "-t", "0")
@@ -136,12 +136,12 @@ services:
 			f.must("exec", "neighbour", "true")
 			f.row.Note = fmt.Sprintf("the neighbour's exec took %v", time.Since(start).Round(time.Millisecond))
 			if n := len(f.Contained(bomb)); n > 60 {
-				t.Errorf("the bomb has %d processes", n)
+				f.Errorf("the bomb has %d processes", n)
 			}
 			f.must("kill", "bomb")
 			f.until(patience, "ps shows that it ended", func() bool { return f.named("bomb").State == "exited" })
 			if left := f.Contained(bomb); len(left) > 0 {
-				t.Errorf("processes %v are left of the bomb", left)
+				f.Errorf("processes %v are left of the bomb", left)
 			}
 			f.must("down", "-v")
 		})

@@ -46,23 +46,23 @@ services:
 			if r.Code != 0 {
 				failed++
 				if line := lastLine(r.Stderr); !sentence.MatchString(line) {
-					t.Errorf("compose up, with containerd killed, ended with %q", line)
+					f.Errorf("compose up, with containerd killed, ended with %q", line)
 				}
 			}
 			start := time.Now()
 			f.must("up", "-d", "late")
 			slowest = max(slowest, time.Since(start))
 			if now := f.Contained(f.named("web").ID); !slices.Contains(now, before[0]) { // the others are probes of its health
-				t.Errorf("the processes of web were %v and are %v", before, now)
+				f.Errorf("the processes of web were %v and are %v", before, now)
 			}
 			if got := f.states(); got != "late running, late running, late running, phoenix running, web running" {
-				t.Errorf("there is %q", got)
+				f.Errorf("there is %q", got)
 			}
 			f.burn()
 		})
 	}
 	if failures := web.stop(); len(failures) > 0 {
-		t.Errorf("the published port failed %d times, first: %v", len(failures), failures[0])
+		f.Errorf("the published port failed %d times, first: %v", len(failures), failures[0])
 	}
 	f.row.Note = fmt.Sprintf("%d of the commands under way failed with a sentence, the next took at most %v", failed, slowest.Round(time.Millisecond))
 }
@@ -106,15 +106,15 @@ services:
 			select {
 			case r = <-ended:
 			case <-time.After(patience):
-				t.Fatal("the build does not end after its builder was killed")
+				f.Fatal("the build does not end after its builder was killed")
 			}
 			if line := lastLine(r.Stderr); r.Code == 0 || !sentence.MatchString(line) || !strings.Contains(strings.ToLower(line), "buildkit") {
-				t.Errorf("exit %d, %q", r.Code, line)
+				f.Errorf("exit %d, %q", r.Code, line)
 			}
 			f.write(f.dir+"/.env", "SECONDS_OF_SLEEP=0\n")
 			f.must("build")
 			if left := f.processesOf("sleep 1000"); len(left) > 0 {
-				t.Errorf("processes %v of the killed build run on", left)
+				f.Errorf("processes %v of the killed build run on", left)
 			}
 			f.write(f.dir+"/.env", "")
 		})

@@ -27,7 +27,9 @@ type fault struct {
 	ctx context.Context
 	dir string // of the project
 	row row
-	bad int // tries that did not hold
+
+	bad     int  // tries that did not hold
+	failing bool // the one under way does not
 }
 
 // begin starts a test with a Compose file on an engine. At its end the project
@@ -69,11 +71,39 @@ func (f *fault) write(path, content string) {
 // try counts a try, and has it count as lost when act reports errors.
 func (f *fault) try(act func()) {
 	f.row.Tried++
-	before := f.Failed()
+	f.failing = false
+	defer func() {
+		if f.failing {
+			f.bad++
+		}
+	}()
 	act()
-	if f.Failed() && !before {
-		f.bad++
-	}
+}
+
+// Errorf, Error, Fatalf and Fatal are those of the test, and let the try under
+// way count as lost.
+func (f *fault) Errorf(format string, args ...any) {
+	f.Helper()
+	f.failing = true
+	f.T.Errorf(format, args...)
+}
+
+func (f *fault) Error(args ...any) {
+	f.Helper()
+	f.failing = true
+	f.T.Error(args...)
+}
+
+func (f *fault) Fatalf(format string, args ...any) {
+	f.Helper()
+	f.failing = true
+	f.T.Fatalf(format, args...)
+}
+
+func (f *fault) Fatal(args ...any) {
+	f.Helper()
+	f.failing = true
+	f.T.Fatal(args...)
 }
 
 // compose runs a command in the project's folder.

@@ -55,31 +55,31 @@ secrets: {key: {environment: FAULT_KEY}}
 	for range times(1, 10) {
 		f.try(func() {
 			if err := f.CutPower(f.ctx); err != nil {
-				t.Fatal(err)
+				f.Fatal(err)
 			}
 			for _, name := range []string{"db", "web"} {
 				if err := os.Remove(filepath.Join(f.dir, "out", name)); err != nil {
-					t.Fatal(err)
+					f.Fatal(err)
 				}
 			}
 			start := time.Now()
 			f.must("engine", "start")
 			longest = max(longest, time.Since(start))
 			if got, want := f.states(), "byhand exited, db running, plain exited, retry running, web running"; got != want {
-				t.Errorf("there is %q, want %q", got, want)
+				f.Errorf("there is %q, want %q", got, want)
 			}
 			f.until(patience, "the published port answers", func() bool { return answers(port) == nil })
 			if db, web := f.born("db"), f.born("web"); db >= web {
-				t.Errorf("db was up %.2f s after boot, web, which depends on it, %.2f s", db, web)
+				f.Errorf("db was up %.2f s after boot, web, which depends on it, %.2f s", db, web)
 			}
 			if now := f.addresses(); now != addresses {
-				t.Errorf("addresses were\n%s\nand are\n%s", addresses, now)
+				f.Errorf("addresses were\n%s\nand are\n%s", addresses, now)
 			}
 			if got := f.must("exec", "db", "cat", "/data/file"); got != "precious\n" {
-				t.Errorf("the volume has %q", got)
+				f.Errorf("the volume has %q", got)
 			}
 			if got := f.must("exec", "web", "cat", "/run/secrets/key"); got != "secret" {
-				t.Errorf("the secret is %q", got)
+				f.Errorf("the secret is %q", got)
 			}
 			f.must("exec", "web", "nslookup", "-type=a", "db")
 		})
@@ -119,8 +119,10 @@ services:
   asker: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL}
 `, port))
 	f.must("up", "-d")
+	address := strings.Fields(f.must("exec", "web", "hostname", "-i"))[0]
 	works := func() bool {
-		return answers(port) == nil && strings.Contains(f.compose("exec", "asker", "wget", "-T", "1", "-O", "/dev/null", "http://web/").Stderr, "404")
+		r := f.compose("exec", "asker", "sh", "-c", "nslookup -type=a web && wget -T 1 -O /dev/null http://"+address)
+		return answers(port) == nil && strings.Contains(r.Stdout, address) && strings.Contains(r.Stderr, "404")
 	}
 	f.until(patience, "the project works", works)
 	var longest time.Duration
@@ -135,7 +137,7 @@ services:
 		} {
 			f.try(func() {
 				if err := away.take(); err != nil {
-					t.Fatal(err)
+					f.Fatal(err)
 				}
 				took := f.until(patience, "mended after "+away.what+" went", func() bool { return f.NetworkThere(2) == nil && works() })
 				longest = max(longest, took)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -143,7 +144,7 @@ func (e *Engine) files(patterns ...string) []string {
 // is told by the bridge it is in; one in none is of whoever lost a bridge, and
 // counts when it was not there before.
 func (e *Engine) links() ([]string, error) {
-	list, err := netlink.LinkList()
+	list, err := listLinks()
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
@@ -162,6 +163,17 @@ func (e *Engine) links() ([]string, error) {
 	return left, nil
 }
 
+// listLinks lists the interfaces of the machine's own namespace, again when
+// they changed meanwhile.
+func listLinks() ([]netlink.Link, error) {
+	for {
+		list, err := netlink.LinkList()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return list, err
+		}
+	}
+}
+
 // owns reports whether an interface carries this engine's mark.
 func (e *Engine) owns(a *netlink.LinkAttrs) bool {
 	return strings.HasPrefix(a.Alias, "compose-"+e.tag()+" ")
@@ -169,7 +181,7 @@ func (e *Engine) owns(a *netlink.LinkAttrs) bool {
 
 // allLinks are the indices of all interfaces of the machine's own namespace.
 func allLinks() (map[int]bool, error) {
-	list, err := netlink.LinkList()
+	list, err := listLinks()
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}

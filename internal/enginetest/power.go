@@ -77,7 +77,7 @@ func (e *Engine) unmountRun() error {
 
 // DeleteBridges deletes the bridges of this engine's networks.
 func (e *Engine) DeleteBridges() error {
-	list, err := netlink.LinkList()
+	list, err := listLinks()
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}
