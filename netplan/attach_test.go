@@ -385,3 +385,47 @@ func deleteNow(name string) error {
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
+
+// BenchmarkEnsure is what it costs to see that a network is there.
+func BenchmarkEnsure(b *testing.B) {
+	h := newHost(b)
+	n := newNetwork(b, h, "default", types.NetworkConfig{})
+	for b.Loop() {
+		if err := h.Ensure(b.Context(), n); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkNetwork is a network made and deleted.
+func BenchmarkNetwork(b *testing.B) {
+	h := newHost(b)
+	newNetwork(b, h, "other", types.NetworkConfig{}) // the table is there, as it mostly is
+	n, err := Define("shop", "default", types.NetworkConfig{Ipam: pools("10.66.0.0/16", "", "")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var made time.Duration
+	for b.Loop() {
+		start := time.Now()
+		if err := h.Ensure(b.Context(), n); err != nil {
+			b.Fatal(err)
+		}
+		made += time.Since(start)
+		if err := h.Delete(b.Context(), n); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(made.Microseconds())/1000/float64(b.N), "make-ms")
+}
+
+// BenchmarkAttachAgain is a container seen to be wired.
+func BenchmarkAttachAgain(b *testing.B) {
+	h := newHost(b)
+	p := container(b, h, "web", 1, newNetwork(b, h, "default", types.NetworkConfig{}))
+	for b.Loop() {
+		if err := h.Attach(b.Context(), p.path, p.wires, AttachOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -22,12 +22,7 @@ import (
 const userChain = "DOCKER-USER"
 
 // passForeign lets the network's packets through the filter tables of others.
-func (h *Host) passForeign(n Network) error {
-	c, done, err := openTables()
-	if err != nil {
-		return err
-	}
-	defer done()
+func (h *Host) passForeign(c *nftables.Conn, n Network) error {
 	for _, f := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6} {
 		if f == nftables.TableFamilyIPv6 && !n.EnableIPv6 {
 			continue
@@ -69,12 +64,7 @@ func (h *Host) passForeign(n Network) error {
 }
 
 // unpassForeign takes our rules for a bridge back; those for all bridges when it is "".
-func (h *Host) unpassForeign(bridge string) error {
-	c, done, err := openTables()
-	if err != nil {
-		return err
-	}
-	defer done()
+func (h *Host) unpassForeign(c *nftables.Conn, bridge string) error {
 	for _, f := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6} {
 		chains, err := foreignChains(c, f)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/compose-first/compose/internal/layout"
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +21,9 @@ type Host struct {
 	tag   string // marks what is ours: "compose", or "compose-1a2b3c4d" of another root
 
 	wiring sync.Mutex // one container wired at a time
-	mu     sync.Mutex // one change of the nftables table at a time
+
+	mu   sync.Mutex     // guards conn: one change of the nftables table at a time
+	conn *nftables.Conn // nil until it is needed
 }
 
 // NewHost returns the host network of an engine. It changes nothing yet.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/compose-first/compose/project"
+	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,11 +61,12 @@ func (h *Host) FreePort(protocol string, ip netip.Addr, low, high uint16, taken 
 	}
 	if low == 0 && high == 0 {
 		low, high = ephemeralPorts()
-		// From another place each time, so that a port just given back is not
-		// given to someone else while clients still know it.
-		start := uint32(os.Getpid()*31+len(have)) % (uint32(high-low) + 1)
-		for i := range uint32(high-low) + 1 {
-			if port := low + uint16((start+i)%(uint32(high-low)+1)); free(port) {
+		// From another place each time: a port just given back is then not given
+		// to someone else while clients still know it, nor twice to two who ask at once.
+		count := uint32(high-low) + 1
+		start := rand.Uint32N(count)
+		for i := range count {
+			if port := low + uint16((start+i)%count); free(port) {
 				return port, nil
 			}
 		}
@@ -79,15 +82,11 @@ func (h *Host) FreePort(protocol string, ip netip.Addr, low, high uint16, taken 
 // publishedNow returns what the kernel leads to our services; nothing when it
 // cannot be read, as before the first network.
 func (h *Host) publishedNow() map[portKey]led {
-	c, done, err := openTables()
-	if err != nil {
-		return nil
-	}
-	defer done()
-	have, err := newTable(h.tag).leads(c)
-	if err != nil {
-		return nil
-	}
+	var have map[portKey]led
+	_ = h.tables(func(c *nftables.Conn) (err error) {
+		have, err = newTable(h.tag).leads(c)
+		return err
+	})
 	return have
 }
 

@@ -64,32 +64,35 @@ func (h *Host) Publish(ctx context.Context, desired []Published) error {
 		return err
 	}
 	want, clash := plan(desired, closed)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	t := newTable(h.tag)
-	c, done, err := openTables()
-	if err != nil {
+	var stale []portKey
+	err = h.tables(func(c *nftables.Conn) error {
+		stale, err = h.publishIn(c, want)
 		return err
-	}
-	defer done()
+	})
+	return errors.Join(clash, err, forget(stale, want))
+}
+
+// publishIn makes the ports those of want, and returns the UDP ports among
+// those it has changed.
+func (h *Host) publishIn(c *nftables.Conn, want map[portKey]service) (stale []portKey, _ error) {
+	t := newTable(h.tag)
 	have, err := t.leads(c)
 	if err != nil && len(want) == 0 {
-		return clash // no table: nothing is published, as it should be
+		return nil, nil // no table: nothing is published, as it should be
 	}
 	if err != nil {
 		if err := t.install(c); err != nil {
-			return err
+			return nil, err
 		}
 		if err := c.Flush(); err != nil {
-			return fmt.Errorf("set nftables rules: %w", err)
+			return nil, fmt.Errorf("set nftables rules: %w", err)
 		}
 	}
-	errs := []error{clash}
-	var stale []portKey
+	var errs []error
 	for _, change := range diff(have, want) {
 		for _, k := range change.keys {
 			if err := t.replace(c, k, have, want); err != nil {
-				return err
+				return stale, err
 			}
 			if k.Protocol == "udp" {
 				stale = append(stale, k)
@@ -99,7 +102,7 @@ func (h *Host) Publish(ctx context.Context, desired []Published) error {
 			errs = append(errs, fmt.Errorf("publish ports of %s: %w", change.service, err))
 		}
 	}
-	return errors.Join(append(errs, forget(stale, want))...)
+	return stale, errors.Join(errs...)
 }
 
 // change is the ports of one service that differ.

@@ -184,14 +184,11 @@ func index(six bool) int {
 
 // ensureRules makes the table, if it is not there whole, and the network's rows in it.
 func (h *Host) ensureRules(n Network) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	return h.tables(func(c *nftables.Conn) error { return h.ensureIn(c, n) })
+}
+
+func (h *Host) ensureIn(c *nftables.Conn, n Network) error {
 	t := newTable(h.tag)
-	c, done, err := openTables()
-	if err != nil {
-		return err
-	}
-	defer done()
 	whole := t.whole(c)
 	if !whole {
 		if err := t.install(c); err != nil {
@@ -206,19 +203,16 @@ func (h *Host) ensureRules(n Network) error {
 			return fmt.Errorf("set nftables rules: %w", err)
 		}
 	}
-	return h.passForeign(n)
+	return h.passForeign(c, n)
 }
 
 // deleteRules removes the network's rows.
 func (h *Host) deleteRules(n Network) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	return h.tables(func(c *nftables.Conn) error { return h.deleteIn(c, n) })
+}
+
+func (h *Host) deleteIn(c *nftables.Conn, n Network) error {
 	t := newTable(h.tag)
-	c, done, err := openTables()
-	if err != nil {
-		return err
-	}
-	defer done()
 	if err := t.deleteRows(c, t.rows(n)); errors.Is(err, unix.ENOENT) {
 		// One by one: a row that is not there must not keep the others.
 		for _, r := range t.rows(n) {
@@ -229,7 +223,7 @@ func (h *Host) deleteRules(n Network) error {
 	} else if err != nil {
 		return err
 	}
-	return h.unpassForeign(n.Bridge)
+	return h.unpassForeign(c, n.Bridge)
 }
 
 func (t *table) deleteRows(c *nftables.Conn, rows []row) error {
@@ -244,15 +238,27 @@ func (t *table) deleteRows(c *nftables.Conn, rows []row) error {
 	return nil
 }
 
-// openTables returns a connection to nftables, and what closes it.
-func openTables() (*nftables.Conn, func(), error) {
-	c, err := nftables.New(nftables.AsLasting())
-	if err != nil {
-		return nil, nil, fmt.Errorf("open nftables: %w", err)
+// tables runs do with the connection to nftables, one at a time. The connection
+// stays open: closing one waits until the kernel has freed what was deleted
+// before, a dozen milliseconds, and lets no other change begin meanwhile. After
+// an error, which may have left answers unread, there is a new one.
+func (h *Host) tables(do func(c *nftables.Conn) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn == nil {
+		c, err := nftables.New(nftables.AsLasting())
+		if err != nil {
+			return fmt.Errorf("open nftables: %w", err)
+		}
+		h.conn = c
 	}
-	// Closing waits until the kernel has freed what was deleted, a dozen
-	// milliseconds that nobody else need wait for.
-	return c, func() { go func() { _ = c.CloseLasting() }() }, nil
+	err := do(h.conn)
+	if err != nil {
+		c := h.conn
+		h.conn = nil
+		go func() { _ = c.CloseLasting() }()
+	}
+	return err
 }
 
 // Cleanup removes all that the engine has in nftables: for when it stops and
@@ -261,18 +267,13 @@ func (h *Host) Cleanup(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c, done, err := openTables()
-	if err != nil {
-		return err
-	}
-	defer done()
-	c.DelTable(newTable(h.tag).Table)
-	if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("delete nftables table: %w", err)
-	}
-	return h.unpassForeign("")
+	return h.tables(func(c *nftables.Conn) error {
+		c.DelTable(newTable(h.tag).Table)
+		if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("delete nftables table: %w", err)
+		}
+		return h.unpassForeign(c, "")
+	})
 }
 
 // whole reports whether the table is there, of this version, with its rules.
