@@ -1,5 +1,6 @@
 # make          bin/compose and, once, the engine in libexec/compose
 # make test     lint, unit tests under the race detector, and the command line end to end
+# make faults   everything broken on purpose, often; prints what was lost (make test does it briefly)
 # make demo     examples/guestbook, built, brought up, used, scaled, taken down and up again
 # make bench    every speed and memory figure beside its floor
 # make install  into PREFIX (/usr/local), below DESTDIR; make uninstall removes it
@@ -28,7 +29,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags "$(LDFLAGS
 
 include tools/engine.mk
 
-.PHONY: all engine test lint unit e2e bench demo images install uninstall clean distclean FORCE
+.PHONY: all engine test lint unit e2e faults bench demo images install uninstall clean distclean FORCE
 .PHONY: packages-build packages-test packages-demo
 
 all: bin/compose engine
@@ -63,7 +64,7 @@ examples/hello/hello: examples/hello/main.go
 	@$(BUILD) -o $@ ./examples/hello
 
 # Tests find the engine of this folder, wherever their binaries are.
-test unit e2e bench: export COMPOSE_LIBEXEC = $(CURDIR)/$(LIBEXEC)
+test unit e2e faults bench: export COMPOSE_LIBEXEC = $(CURDIR)/$(LIBEXEC)
 ALL_FOR_TESTS := all packages-test images examples/hello/hello $(ENGINE_FOR_TESTS)
 
 test: lint unit e2e
@@ -75,6 +76,10 @@ unit: $(ALL_FOR_TESTS)
 
 e2e: $(ALL_FOR_TESTS)
 	$(GO) test -count=1 -p 1 -timeout 20m ./e2e/...
+
+# The long form; its table of figures comes last.
+faults: $(ALL_FOR_TESTS)
+	COMPOSE_FAULTS=long $(GO) test -count=1 -v -timeout 6h ./e2e/faults
 
 STATICCHECK := .cache/bin/staticcheck
 $(STATICCHECK): $(ENGINE_PINS)
