@@ -44,9 +44,14 @@ func (m *mender) mend(ctx context.Context, containers []engine.Container) error 
 	for _, n := range networks {
 		byName[n.Name] = n
 	}
+	rules, err := m.agent.net.RulesThere()
+	if err != nil {
+		errs = append(errs, err)
+		rules = true // as far as anybody knows
+	}
 	broken := map[string][]engine.Container{} // by project
 	for _, c := range containers {
-		if up(c) && hasResolver(c) && !m.whole(c, byName) {
+		if up(c) && hasResolver(c) && !m.whole(c, byName, rules) {
 			broken[c.Record.Project] = append(broken[c.Record.Project], c)
 		}
 	}
@@ -56,8 +61,9 @@ func (m *mender) mend(ctx context.Context, containers []engine.Container) error 
 	return errors.Join(errs...)
 }
 
-// whole reports whether the network of a running container seems to be there.
-func (m *mender) whole(c engine.Container, networks map[string]netplan.Network) bool {
+// whole reports whether the network of a running container seems to be there;
+// rules says whether those of this engine are.
+func (m *mender) whole(c engine.Container, networks map[string]netplan.Network, rules bool) bool {
 	if !isNamespace(m.agent.Root.Netns(c.ID)) {
 		return false
 	}
@@ -66,7 +72,7 @@ func (m *mender) whole(c engine.Container, networks map[string]netplan.Network) 
 		if !ok || n.Bridge == "" {
 			continue // nothing to mend it from
 		}
-		if _, err := os.Stat(filepath.Join("/sys/class/net", n.Bridge)); err != nil {
+		if _, err := os.Stat(filepath.Join("/sys/class/net", n.Bridge)); err != nil || !rules {
 			return false
 		}
 	}

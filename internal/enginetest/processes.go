@@ -55,7 +55,7 @@ func (e *Engine) Processes() []Process {
 			continue
 		}
 		environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
-		if bytes.Contains(cmdline, []byte(e.Root+"/")) || bytes.Contains(environ, []byte("COMPOSE_ENGINE_ROOT="+e.Root+"\x00")) {
+		if bytes.Contains(cmdline, []byte(e.Root+"/run/")) || bytes.Contains(environ, []byte("COMPOSE_ENGINE_ROOT="+e.Root+"\x00")) {
 			all = append(all, Process{PID: pid, Args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")})
 		}
 	}
