@@ -127,14 +127,12 @@ func isolation(t *testing.T) {
 		add("published on 127.0.0.1, from outside by the host's address", world, at(hostAddr, loopbackOnly), closed)
 		add("published on 127.0.0.1, from a container", client, at(hostAddr, loopbackOnly), closed)
 	}
-	for _, a := range []attempt{
+	rows = append(rows, []attempt{
 		{"published on one address, from outside", world, "tcp", at(hostAddr, outsideOnly), sees("web", neighbour.Addr())},
 		{"published on one address, by another", host, "tcp", at(local, outsideOnly), refused},
 		{"published from an internal network, from outside", world, "tcp", at(hostAddr, vaulted), refused},
 		{"published from an internal network, from the host", host, "tcp", at(local, vaulted), refused},
-	} {
-		rows = append(rows, a)
-	}
+	}...)
 	t.Run("table", func(t *testing.T) { runAttempts(t, rows) })
 	t.Run("loopback by the wire", func(t *testing.T) { loopbackByWire(t, world, at(local, loopbackOnly)) })
 	t.Run("loopback by the bridge", func(t *testing.T) { loopbackByWire(t, client, at(local, loopbackOnly)) })
