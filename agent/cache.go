@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -86,8 +85,8 @@ func (c *cache) run(ctx context.Context) error {
 
 // session is one connection to containerd, from its beginning to its end.
 func (c *cache) session(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	client, err := c.agent.Connect(ctx)
 	if err != nil {
 		return err
@@ -96,11 +95,18 @@ func (c *cache) session(ctx context.Context) error {
 		_ = old.Close()
 	}
 	events, errs := client.Events(ctx, "")
+	go func() {
+		// Calls under way would wait for containerd to come back, and it is the
+		// agent that has it come back.
+		if err := <-errs; err != nil {
+			cancel(err)
+		}
+	}()
 	if _, err := c.list(ctx); err != nil {
 		return err
 	}
 	c.boot()
-	return c.follow(ctx, events, errs)
+	return c.follow(ctx, events)
 }
 
 // boot has the containers started that a boot starts, once in this agent's life.
@@ -113,7 +119,7 @@ func (c *cache) boot() {
 }
 
 // follow applies what happens until the connection ends.
-func (c *cache) follow(ctx context.Context, events <-chan engine.Event, errs <-chan error) error {
+func (c *cache) follow(ctx context.Context, events <-chan engine.Event) error {
 	dirty := map[string]bool{}
 	var due <-chan time.Time
 	mark := func(id string) {
@@ -128,12 +134,10 @@ func (c *cache) follow(ctx context.Context, events <-chan engine.Event, errs <-c
 		var err error
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-errs:
-			return fmt.Errorf("follow events: %w", cmpErr(err))
+			return context.Cause(ctx)
 		case e, ok := <-events:
 			if !ok {
-				return errors.New("follow events: the stream ended")
+				return c.streamEnded(ctx)
 			}
 			if e.Type != engine.EventExecDie {
 				mark(e.ID)
@@ -151,6 +155,9 @@ func (c *cache) follow(ctx context.Context, events <-chan engine.Event, errs <-c
 			clear(dirty)
 			err = c.listAndAnswer(ctx, done)
 		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if errors.Is(err, engine.ErrUnavailable) {
 			return err
 		}
@@ -160,12 +167,13 @@ func (c *cache) follow(ctx context.Context, events <-chan engine.Event, errs <-c
 	}
 }
 
-// cmpErr is err, or one in its place.
-func cmpErr(err error) error {
-	if err == nil {
-		return errors.New("the stream ended")
+// streamEnded is why the events have ended; the reason may be a moment behind.
+func (c *cache) streamEnded(ctx context.Context) error {
+	_ = pause(ctx, firstReconnect)
+	if err := context.Cause(ctx); err != nil {
+		return err
 	}
-	return err
+	return errors.New("the events of containerd ended")
 }
 
 // listAndAnswer lists everything for one that waits for it, and for all others

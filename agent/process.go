@@ -79,6 +79,40 @@ func readStage(path string) (p process, stage string, runs bool) {
 	return p, stage, ok && now == p
 }
 
+// wait returns once a process is gone, nil, or with the error of ctx. It does
+// not poll.
+func (p process) wait(ctx context.Context) error {
+	fd, err := unix.PidfdOpen(p.pid, unix.PIDFD_NONBLOCK)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", p.pid, err)
+	}
+	f := os.NewFile(uintptr(fd), "process") // non-blocking: the runtime polls it
+	defer f.Close()
+	if now, ok := processOf(p.pid); !ok || now != p {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("wait for process %d: %w", p.pid, err)
+	}
+	err = conn.Read(func(fd uintptr) bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("wait for process %d: %w", p.pid, err)
+	}
+	return nil
+}
+
 // end asks a process to end, insists after grace, and returns once it is gone.
 func (p process) end(ctx context.Context, grace time.Duration) error {
 	fd, err := unix.PidfdOpen(p.pid, 0)

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -32,8 +31,7 @@ type agent struct {
 	mend     *mender
 }
 
-// Run is the agent process; it returns when ctx ends, or when the logger that
-// started it has died and another was started in its place.
+// Run is the agent process; it returns when ctx ends.
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -60,7 +58,7 @@ func Run(ctx context.Context, cfg Config) error {
 	a.names.begin(ctx)
 	a.health.begin(ctx)
 	a.restarts.begin(ctx)
-	g.Go(func() error { return orphaned(ctx, cfg.Root, cfg.Log) })
+	g.Go(func() error { return keepLogger(ctx, cfg.Root, cfg.Log) })
 	g.Go(func() error { return a.serve(ctx, api) })
 	g.Go(func() error { return a.cache.run(ctx) })
 	g.Go(func() error { return a.names.run(ctx) })
@@ -70,9 +68,6 @@ func Run(ctx context.Context, cfg Config) error {
 	g.Go(func() error { return returnMemory(ctx) })
 	err = g.Wait()
 	a.pipes.close()
-	if errors.Is(err, errOrphaned) {
-		return nil
-	}
 	return err
 }
 

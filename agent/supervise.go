@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -30,16 +29,17 @@ const (
 	// handOver is how long an agent waits for the logger that takes over.
 	handOver = 10 * time.Second
 
+	// lookAgain is how often an agent looks whether somebody else has started
+	// its logger.
+	lookAgain = 100 * time.Millisecond
+
 	// childGrace is how long the agent has to end before it is killed.
 	childGrace = 10 * time.Second
 )
 
-// supervisedVariable tells the agent that descriptor 3 is a pipe whose other
-// end only its logger has: it comes to its end when the logger dies.
+// supervisedVariable tells the agent that it has a logger, whose end is its
+// own business as its end is the logger's.
 const supervisedVariable = "COMPOSE_AGENT_SUPERVISED"
-
-// errOrphaned ends an agent whose logger has died.
-var errOrphaned = errors.New("the logger is gone")
 
 // supervise is the logger process: the logger itself, and beside it the agent.
 func supervise(ctx context.Context, root layout.Root, binary string) error {
@@ -66,14 +66,20 @@ func supervise(ctx context.Context, root layout.Root, binary string) error {
 		if err := writePid(root.Pid("logger"), stageReady); err != nil {
 			return err
 		}
-		return keepAlive(ctx, binary)
+		return keepAlive(ctx, root, binary)
 	})
 	g.Go(func() error { return returnMemory(ctx) })
 	return g.Wait()
 }
 
-// keepAlive starts the agent, and again whenever it ends, until ctx does.
-func keepAlive(ctx context.Context, binary string) error {
+// keepAlive starts the agent, and again whenever it ends, until ctx does. An
+// agent of a logger before this one is kept.
+func keepAlive(ctx context.Context, root layout.Root, binary string) error {
+	if p, ok := readPid(root.Pid("agent")); ok {
+		if err := adopt(ctx, p); err != nil {
+			return err
+		}
+	}
 	wait := firstRevival
 	for {
 		began := time.Now()
@@ -92,25 +98,28 @@ func keepAlive(ctx context.Context, binary string) error {
 	}
 }
 
+// adopt waits until an agent ends that this process has not started; it is
+// told to when ctx ends.
+func adopt(ctx context.Context, p process) error {
+	err := p.wait(ctx)
+	if ctx.Err() == nil {
+		slog.Error("agent ended", "error", err)
+		return nil
+	}
+	if err := p.end(context.WithoutCancel(ctx), childGrace); err != nil {
+		return fmt.Errorf("end the agent: %w", err)
+	}
+	return ctx.Err()
+}
+
 // runChild runs the agent until it ends; it is told to when ctx ends.
 func runChild(ctx context.Context, binary string) error {
-	alive, held, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("make pipe: %w", err)
-	}
-	defer held.Close()
 	cmd := exec.CommandContext(ctx, existing(binary), "agent", "run")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = childGrace
 	cmd.Env = append(os.Environ(), supervisedVariable+"=1")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{alive}
-	err = cmd.Start()
-	alive.Close()
-	if err != nil {
-		return fmt.Errorf("start agent: %w", err)
-	}
-	return cmd.Wait()
+	return cmd.Run()
 }
 
 // existing is a path that runs binary, or this program where binary is gone:
@@ -122,48 +131,55 @@ func existing(binary string) string {
 	return binary
 }
 
-// orphaned returns errOrphaned, with another logger started, once the one that
-// started this agent is gone. It returns at once in an agent that has none.
-func orphaned(ctx context.Context, root layout.Root, log *slog.Logger) error {
+// keepLogger starts another logger whenever the one that there was is gone,
+// until ctx ends. It returns at once in an agent that has none.
+func keepLogger(ctx context.Context, root layout.Root, log *slog.Logger) error {
 	if os.Getenv(supervisedVariable) == "" {
 		return nil
 	}
-	const inherited = 3                                          // the first of exec.Cmd's ExtraFiles
-	if err := syscall.SetNonblock(inherited, true); err != nil { // or Close would not end a Read
-		return fmt.Errorf("watch the logger: %w", err)
+	for ctx.Err() == nil {
+		if p, ok := readPid(root.Pid("logger")); ok {
+			if err := p.wait(ctx); err != nil {
+				return err
+			}
+		}
+		if err := replaceLogger(ctx, root, log); err != nil {
+			return err
+		}
 	}
-	alive := os.NewFile(inherited, "logger")
-	stop := context.AfterFunc(ctx, func() { alive.Close() })
-	defer stop()
-	_, _ = io.Copy(io.Discard, alive)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	// A command that starts or stops the agent has this lock, and sees to it
-	// itself that there is a logger, or that there is none.
+	return ctx.Err()
+}
+
+// replaceLogger starts a logger where none runs, and returns once that has the
+// pipes of containers open. A command that starts or stops the agent sees to
+// the logger itself: then there is nothing to do but to look again.
+func replaceLogger(ctx context.Context, root layout.Root, log *slog.Logger) error {
 	now, cancel := context.WithCancel(ctx)
-	cancel() // had at once or not at all
+	cancel() // the lock is had at once or not at all
 	turn, err := lock.Take(now, root.Lock("agent"), "compose agent", nil)
 	if err != nil {
-		return errOrphaned
+		return pause(ctx, lookAgain)
 	}
 	defer turn.Release()
+	if _, runs := readPid(root.Pid("logger")); runs {
+		return nil
+	}
 	log.Error("the logger is gone: starting another")
 	binary, err := os.Executable()
 	if err != nil {
-		return errors.Join(errOrphaned, err)
+		return fmt.Errorf("find own binary: %w", err)
 	}
 	if err := startLogger(root, binary); err != nil {
-		return fmt.Errorf("start logger: %w", err)
+		log.Error("start logger", "error", err)
+		return pause(ctx, lastRevival)
 	}
-	// Until the other has the pipes of containers open, this process has.
 	for deadline := time.Now().Add(handOver); time.Now().Before(deadline); {
 		if _, stage, runs := readStage(root.Pid("logger")); runs && stage == stageReady {
-			break
+			return nil
 		}
 		if err := pause(ctx, ask); err != nil {
 			return err
 		}
 	}
-	return errOrphaned
+	return errors.New("the logger does not come up")
 }
