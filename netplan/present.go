@@ -1,26 +1,15 @@
 package netplan
 
-import (
-	"fmt"
+import "github.com/google/nftables"
 
-	"github.com/google/nftables"
-)
-
-// RulesThere reports whether the engine's nftables table is there. Any network
-// of a running container needs it.
+// RulesThere reports whether the engine's nftables table is there, with the
+// rules of this version in it. Any network of a running container needs it;
+// Ensure and Publish bring it back.
 func (h *Host) RulesThere() (bool, error) {
-	c, err := nftables.New()
-	if err != nil {
-		return false, fmt.Errorf("open nftables: %w", err)
-	}
-	tables, err := c.ListTablesOfFamily(nftables.TableFamilyINet)
-	if err != nil {
-		return false, fmt.Errorf("list nftables tables: %w", err)
-	}
-	for _, t := range tables {
-		if t.Name == h.tag {
-			return true, nil
-		}
-	}
-	return false, nil
+	there := false
+	err := h.tables(func(c *nftables.Conn) error {
+		there = newTable(h.tag).whole(c)
+		return nil
+	})
+	return there, err
 }

@@ -228,6 +228,9 @@ func TestTableMended(t *testing.T) {
 	if err := c.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	if there, err := h.RulesThere(); there || err != nil {
+		t.Errorf("without a table the rules are there: %t, %v", there, err)
+	}
 	to := fmt.Sprintf("127.0.0.1:%d", port)
 	if got := try(place{}, "tcp", to); got != "refused" {
 		t.Fatalf("without a table: %s", got)
@@ -235,6 +238,9 @@ func TestTableMended(t *testing.T) {
 	mustPublish(t, h, desired)
 	if err := h.Ensure(t.Context(), n); err != nil {
 		t.Fatal(err)
+	}
+	if there, err := h.RulesThere(); !there || err != nil {
+		t.Errorf("mended, the rules are there: %t, %v", there, err)
 	}
 	if got := try(place{}, "tcp", to); !strings.HasPrefix(got, "web sees") {
 		t.Errorf("mended: %s", got)
