@@ -48,10 +48,24 @@ func (c *Client) removeFiles(id string) error {
 		return err
 	}
 	return errors.Join(
-		os.RemoveAll(root.Streams(id)),
-		os.RemoveAll(root.Container(id)),
+		removeAll(root.Streams(id)),
+		removeAll(root.Container(id)),
 		removeIfThere(root.HealthLog(id)),
 	)
+}
+
+// removeTries is how often a folder is emptied that somebody writes to.
+const removeTries = 100
+
+// removeAll removes a folder in which the logger may be writing its last: it
+// makes a file a stream at most, and none once the folder is gone.
+func removeAll(dir string) (err error) {
+	for range removeTries {
+		if err = os.RemoveAll(dir); !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+	}
+	return err
 }
 
 func removeIfThere(path string) error {

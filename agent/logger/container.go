@@ -295,9 +295,10 @@ func (l *logger) atEnd(p *pipe) {
 	l.rest(p.owner)
 }
 
-// finish takes all that is left in a pipe, and closes it.
+// finish takes all that is left in a pipe, and closes it. Where nothing is, the
+// log stays as it is: its folder may be on its way out.
 func (l *logger) finish(p *pipe) {
-	for p.fd >= 0 {
+	for p.fd >= 0 && pending(p.fd) {
 		n, _, err := l.take(p)
 		if err != nil || n == 0 {
 			break
@@ -310,6 +311,12 @@ func (l *logger) finish(p *pipe) {
 			break
 		}
 	}
+}
+
+// pending reports whether there is something in a pipe, as far as can be told.
+func pending(fd int) bool {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	return err != nil || n > 0
 }
 
 // shut closes a pipe. Its container keeps it, to know it again.

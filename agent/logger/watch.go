@@ -15,9 +15,10 @@ import (
 // log is kept. It comes last and by rename: the pipes are there before it.
 const configName = "config.json"
 
-// watchRoot watches for containers that come.
+// watchRoot watches for containers that come and go. Of a folder itself the
+// kernel tells only once no pipe in it is open any more.
 func (l *logger) watchRoot() error {
-	wd, err := unix.InotifyAddWatch(l.inotify, l.root.StreamsDir(), unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ONLYDIR)
+	wd, err := unix.InotifyAddWatch(l.inotify, l.root.StreamsDir(), unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_DELETE|unix.IN_ONLYDIR)
 	if err != nil {
 		return fmt.Errorf("watch streams: %w", err)
 	}
@@ -60,6 +61,23 @@ func (l *logger) appeared(id string, found bool) {
 	}
 	if _, err := os.Stat(filepath.Join(c.dir, configName)); err == nil {
 		l.pickUp(c, found)
+	}
+}
+
+// removed lets go of a container whose streams folder was removed, unless it is
+// there again and known already.
+func (l *logger) removed(id string) {
+	c := l.containers[id]
+	if c == nil {
+		return
+	}
+	wd, err := unix.InotifyAddWatch(l.inotify, c.dir, unix.IN_MOVED_TO|unix.IN_CLOSE_WRITE|unix.IN_ONLYDIR)
+	if err == nil && wd == c.watch {
+		return
+	}
+	l.vanished(c)
+	if err == nil {
+		l.appeared(id, false)
 	}
 }
 
@@ -115,7 +133,11 @@ func (l *logger) change(buf []byte) error {
 // rootChanged handles an event of the streams folder itself.
 func (l *logger) rootChanged(mask uint32, name string) error {
 	if mask&unix.IN_IGNORED == 0 {
-		if mask&unix.IN_ISDIR != 0 {
+		switch {
+		case mask&unix.IN_ISDIR == 0:
+		case mask&unix.IN_DELETE != 0:
+			l.removed(name)
+		default:
 			l.appeared(name, false)
 		}
 		return nil
