@@ -48,8 +48,8 @@ func (c *Client) removeFiles(id string) error {
 		return err
 	}
 	return errors.Join(
-		removeAll(root.Streams(id)),
-		removeAll(root.Container(id)),
+		removeTree(root.Streams(id)),
+		removeTree(root.Container(id)),
 		removeIfThere(root.HealthLog(id)),
 	)
 }
@@ -57,9 +57,9 @@ func (c *Client) removeFiles(id string) error {
 // removeTries is how often a folder is emptied that somebody writes to.
 const removeTries = 100
 
-// removeAll removes a folder in which the logger may be writing its last: it
+// removeTree removes a folder in which the logger may be writing its last: it
 // makes a file a stream at most, and none once the folder is gone.
-func removeAll(dir string) (err error) {
+func removeTree(dir string) (err error) {
 	for range removeTries {
 		if err = os.RemoveAll(dir); !errors.Is(err, syscall.ENOTEMPTY) {
 			return err
