@@ -15,6 +15,7 @@ import (
 	tasks "github.com/containerd/containerd/api/services/tasks/v1"
 	versionapi "github.com/containerd/containerd/api/services/version/v1"
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/contrib/apparmor"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/snapshots"
@@ -65,6 +66,7 @@ type Client struct {
 	version    string
 
 	host       func() (hostFacts, error)  // looked at once
+	apparmor   func() error               // loads the profile, once
 	configs    cache[imageKey, Image]     // image configurations
 	identities cache[string, *identities] // users and groups by image digest
 	pulls      pulls
@@ -103,6 +105,7 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 		snapshots:  conn.SnapshotService(cfg.Snapshotter),
 		images:     conn.ImageService(),
 		host:       sync.OnceValues(lookAtHost),
+		apparmor:   sync.OnceValue(func() error { return apparmor.LoadDefaultProfile(apparmorProfile) }),
 	}
 	if err := c.checkVersion(ctx); err != nil {
 		conn.Close()

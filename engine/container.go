@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sort"
 	"strconv"
@@ -73,7 +74,7 @@ func (c *Client) Observe(ctx context.Context, projectName string) ([]Container, 
 		byID, err := c.listTasks(ctx)
 		tasksListed <- listing{byID, err}
 	}()
-	records, err := c.containers.List(ctx, filter)
+	records, err := c.listContainers(ctx, filter)
 	listed := <-tasksListed
 	if err != nil {
 		return nil, fmt.Errorf("list containers: %w", edge(err))
@@ -92,6 +93,18 @@ func (c *Client) Observe(ctx context.Context, projectName string) ([]Container, 
 		return all[i].ID < all[j].ID
 	})
 	return all, nil
+}
+
+// listContainers lists containers. It is a stream, which retryReads does not
+// see: when containerd goes away meanwhile, it is asked once more.
+func (c *Client) listContainers(ctx context.Context, filter string) ([]containers.Container, error) {
+	records, err := c.containers.List(ctx, filter)
+	if errors.Is(edge(err), ErrUnavailable) {
+		if _, versionErr := c.conn.Version(ctx); versionErr == nil { // waits until it answers
+			return c.containers.List(ctx, filter)
+		}
+	}
+	return records, err
 }
 
 // Inspect returns one container. ErrNotFound.

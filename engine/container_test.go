@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/compose-first/compose/internal/logfile"
-	"github.com/compose-first/compose/project"
 )
 
 // TestInsideAContainer shows what a process in a container sees of what its
@@ -354,5 +353,4 @@ func TestRecordIsMissing(t *testing.T) {
 	if got.RecordError == nil || got.Record.Project != "test" || got.Record.Service != "one" {
 		t.Errorf("%+v", got)
 	}
-	_ = project.Record{}
 }

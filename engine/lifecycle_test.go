@@ -3,7 +3,9 @@ package engine
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -253,5 +255,56 @@ func TestEvents(t *testing.T) {
 	}
 	if seen[EventDie].ExitCode != 5 || seen[EventStart].PID == 0 {
 		t.Errorf("die %+v, start %+v", seen[EventDie], seen[EventStart])
+	}
+}
+
+func TestReclaim(t *testing.T) {
+	folders := func() int {
+		entries, err := os.ReadDir(filepath.Join(shared.cfg.Root.ContainerdRoot(), "io.containerd.snapshotter.v1.overlayfs", "snapshots"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	if err := shared.Reclaim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := folders()
+	c := create(t, shell("true"))
+	if err := shared.Remove(t.Context(), c.id); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d folders before, %d after the removal", before, folders())
+	if err := shared.Reclaim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after := folders(); after != before {
+		t.Errorf("%d folders of snapshots before, %d after", before, after)
+	}
+}
+
+func TestObserveOutlastsARestartOfContainerd(t *testing.T) {
+	c := create(t, shell("sleep 100"))
+	standIn(t, c.id)
+	c.start()
+	containerd := daemon.Status(t.Context())[0]
+	if err := syscall.Kill(containerd.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "containerd is gone", func() bool { return !daemon.Status(t.Context())[0].Running })
+	restarted := make(chan error, 1)
+	go func() {
+		_, err := daemon.EnsureContainerd(t.Context())
+		restarted <- err
+	}()
+	got, err := shared.Observe(t.Context(), "test")
+	if err != nil || len(got) != 1 || got[0].State != StateRunning {
+		t.Errorf("%d containers, %v", len(got), err)
+	}
+	if err := <-restarted; err != nil {
+		t.Fatal(err)
+	}
+	if got := inspect(t, c.id); got.State != StateRunning {
+		t.Errorf("state %s", got.State)
 	}
 }

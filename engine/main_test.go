@@ -86,11 +86,24 @@ func runTests(m *testing.M) (code int, retErr error) {
 		return 1, err
 	}
 	code = m.Run()
-	left, err := shared.Observe(ctx, "")
-	if err == nil && len(left) > 0 {
-		err = fmt.Errorf("%d containers left, the first is %s", len(left), left[0].Name)
+	return code, removeAll(ctx)
+}
+
+// removeAll removes what a test that failed has left, so that nothing outlives
+// the engine, and says so.
+func removeAll(ctx context.Context) error {
+	if _, err := daemon.EnsureContainerd(ctx); err != nil {
+		return err
 	}
-	return code, err
+	left, err := shared.Observe(ctx, "")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, c := range left {
+		errs = append(errs, fmt.Errorf("container %s was left", c.Name), shared.Remove(ctx, c.ID))
+	}
+	return errors.Join(errs...)
 }
 
 // imageArchive is a docker-save archive with the host's static busybox.

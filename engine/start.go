@@ -77,6 +77,9 @@ func (c *Client) startRecorded(ctx context.Context, r containers.Container, labe
 	if err := c.ensureFiles(r.ID, record); err != nil {
 		return err
 	}
+	if err := c.loadProfile(); err != nil {
+		return err
+	}
 	joins, err := c.refreshJoins(ctx, &r, record)
 	if err != nil {
 		return err
@@ -104,6 +107,19 @@ func (c *Client) startRecorded(ctx context.Context, r containers.Container, labe
 		return err
 	}
 	return labelErr
+}
+
+// loadProfile makes sure that the kernel knows the AppArmor profile of
+// containers, where there is AppArmor: it forgets with each boot.
+func (c *Client) loadProfile() error {
+	host, err := c.host()
+	if err != nil || !host.AppArmor {
+		return err
+	}
+	if err := c.apparmor(); err != nil {
+		return fmt.Errorf("load AppArmor profile %s: %w", apparmorProfile, err)
+	}
+	return nil
 }
 
 // startLabels are those of a container that begins a run.

@@ -160,12 +160,14 @@ func (c *Client) Settle(ctx context.Context, id string) (Container, error) {
 	return describe(r, nil), nil
 }
 
-// exitLabels are those of a container whose run has ended.
+// exitLabels are those of a container whose run has ended. Its health ends with
+// it: the next run's must not be taken to be the last one's.
 func exitLabels(e exit, oom bool) map[string]string {
 	labels := map[string]string{
 		project.LabelExitCode:   strconv.Itoa(e.code),
 		project.LabelFinishedAt: e.at.UTC().Format(time.RFC3339Nano),
 		project.LabelOOMKilled:  "",
+		project.LabelHealth:     "",
 	}
 	if oom {
 		labels[project.LabelOOMKilled] = "true"
