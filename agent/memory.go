@@ -13,42 +13,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory says how a process that mostly waits deals with its own.
-type memory struct {
-	percent int   // growth of the heap before a collection
-	limit   int64 // bytes from which on collections come more often
-}
+// heapGrowth is how much the heap may grow before it is collected, in percent:
+// as little as Go's default allows without collections in the midst of a
+// command's work. What a burst leaves is given back when it is over.
+const heapGrowth = 100
 
-var (
-	loggerMemory = memory{percent: 20, limit: 6 << 20}
-	agentMemory  = memory{percent: 40, limit: 24 << 20}
-)
-
-func tuneMemory(m memory) {
-	debug.SetGCPercent(m.percent)
-	debug.SetMemoryLimit(m.limit)
-}
+// agentLimit is the memory, in bytes, from which on the agent collects more often.
+const agentLimit = 32 << 20
 
 // calm is how often a process looks whether it holds memory it has no use for.
 const calm = 5 * time.Second
 
-// What is not worth giving back, in bytes: unused heap, and pages of the
-// program that are mapped.
+// What is not worth giving back, in bytes: allocations since the last time, and
+// pages of the program that are mapped.
 const (
-	tolerableHeap = 1 << 20
-	tolerableCode = 6 << 20
+	tolerableHeap = 256 << 10
+	tolerableCode = 3 << 20
 )
 
 // returnMemory gives unused memory back to the kernel from time to time.
 func returnMemory(ctx context.Context) error {
-	for {
+	var m runtime.MemStats
+	for before := uint64(0); ; {
 		if err := pause(ctx, calm); err != nil {
 			return err
 		}
-		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		if m.HeapIdle-m.HeapReleased > tolerableHeap {
+		if m.TotalAlloc-before > tolerableHeap {
 			debug.FreeOSMemory()
+			before = m.TotalAlloc
 		}
 		if mappedCode() > tolerableCode {
 			unmapCode()

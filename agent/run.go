@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -36,7 +37,8 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	tuneMemory(agentMemory)
+	debug.SetGCPercent(heapGrowth)
+	debug.SetMemoryLimit(agentLimit)
 	turn, err := lock.Take(ctx, cfg.Root.Lock("agent-run"), "compose agent run", nil)
 	if err != nil {
 		return fmt.Errorf("wait for the agent before: %w", err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -43,7 +44,7 @@ const supervisedVariable = "COMPOSE_AGENT_SUPERVISED"
 
 // supervise is the logger process: the logger itself, and beside it the agent.
 func supervise(ctx context.Context, root layout.Root, binary string) error {
-	tuneMemory(loggerMemory)
+	debug.SetGCPercent(heapGrowth)
 	turn, err := lock.Take(ctx, root.Lock("logger"), "compose agent logger", nil)
 	if err != nil {
 		return fmt.Errorf("wait for the logger before: %w", err)

@@ -78,6 +78,7 @@ type logger struct {
 	watched    map[int]*container    // by watch descriptor
 	pipes      map[int]*pipe         // by file descriptor
 	ready      []*pipe               // may have more to take
+	news       []byte                // what inotify tells
 	raw        []byte                // what is taken from a pipe
 	lines      []byte                // what goes to a log
 }
@@ -88,6 +89,7 @@ func open(cfg Config) (_ *logger, retErr error) {
 		containers: map[string]*container{},
 		watched:    map[int]*container{},
 		pipes:      map[int]*pipe{},
+		news:       make([]byte, 8<<10),
 		raw:        make([]byte, chunk),
 	}
 	if l.log == nil {

@@ -83,9 +83,8 @@ func (l *logger) removed(id string) {
 
 // changes handles what inotify tells.
 func (l *logger) changes() error {
-	buf := make([]byte, 16<<10)
 	for {
-		n, err := unix.Read(l.inotify, buf)
+		n, err := unix.Read(l.inotify, l.news)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -95,7 +94,7 @@ func (l *logger) changes() error {
 		if err != nil {
 			return fmt.Errorf("read inotify: %w", err)
 		}
-		if err := l.change(buf[:n]); err != nil {
+		if err := l.change(l.news[:n]); err != nil {
 			return err
 		}
 	}
