@@ -67,11 +67,13 @@ func (r *restarts) bootAll(ctx context.Context, all []engine.Container) {
 	var wg sync.WaitGroup
 	for _, c := range all {
 		wg.Go(func() {
-			if err := r.bootOne(ctx, c, all); err != nil && ctx.Err() == nil {
+			err := r.bootOne(ctx, c, all)
+			if err != nil && ctx.Err() == nil {
 				r.agent.Log.Error("start after boot", "container", c.Name, "error", err)
 			}
 			r.mu.Lock()
 			delete(r.starts, c.ID)
+			r.givenUp[c.ID] = err != nil
 			r.mu.Unlock()
 			r.agent.cache.poke(c.ID)
 		})
@@ -128,8 +130,8 @@ func (r *restarts) satisfied(id, condition string) bool {
 		return true
 	}
 	c := r.latest[i]
-	if !up(c) {
-		return !r.starts[id]
+	if !up(c) { // also one that was started just now: nobody has looked yet
+		return r.givenUp[id]
 	}
 	return condition != project.ConditionHealthy || c.Record.Health == nil || c.Health == statusHealthy
 }

@@ -24,9 +24,11 @@ type restarts struct {
 	cares  map[string]*care         // one a container that needs it
 	pauses map[string]time.Duration // by id, the pause before its last restart
 	starts map[string]bool          // containers that the boot pass is to start
-	open   bool                     // boot has chosen what it starts; before that nothing is cared for
-	latest []engine.Container
-	wg     sync.WaitGroup
+
+	givenUp map[string]bool // those of them that it could not start
+	open    bool            // boot has chosen what it starts; before that nothing is cared for
+	latest  []engine.Container
+	wg      sync.WaitGroup
 }
 
 // care is what is done about one container.
@@ -36,7 +38,7 @@ type care struct {
 }
 
 func newRestarts(a *agent) *restarts {
-	return &restarts{agent: a, cares: map[string]*care{}, pauses: map[string]time.Duration{}, starts: map[string]bool{}}
+	return &restarts{agent: a, cares: map[string]*care{}, pauses: map[string]time.Duration{}, starts: map[string]bool{}, givenUp: map[string]bool{}}
 }
 
 // begin lets the part work until ctx ends; run has to be called then.
@@ -163,6 +165,7 @@ func (r *restarts) settle(ctx context.Context, id string) (engine.Container, err
 	err = r.agent.engine().SetLabels(ctx, id, map[string]string{
 		project.LabelExitCode:   exitLost,
 		project.LabelFinishedAt: time.Now().UTC().Format(time.RFC3339Nano),
+		project.LabelHealth:     "",
 	})
 	if err != nil {
 		return c, err

@@ -19,12 +19,12 @@ services:
   db:
     image: busybox
     hostname: db
-    command: [sh, -c, "sleep 0.5; cut -d' ' -f1 /proc/uptime > /out/db; touch /tmp/up; exec sleep 1000"]
+    command: [sh, -c, "sleep 0.5; cut -d' ' -f1 /proc/uptime > /out/db; touch /dev/shm/up; exec sleep 1000"]
     stop_signal: SIGKILL
     restart: always
     volumes: [data:/data, &out ./out:/out]
     networks: [back]
-    healthcheck: {test: [CMD, test, -e, /tmp/up], interval: 200ms}
+    healthcheck: {test: [CMD, test, -e, /dev/shm/up], interval: 200ms}
   web:
     image: busybox
     command: [sh, -c, "cut -d' ' -f1 /proc/uptime > /out/web; exec httpd -f -p 80"]
