@@ -58,7 +58,9 @@ func withEngine(m *testing.M) int {
 }
 
 func TestScripts(t *testing.T) {
+	deadline, _ := t.Deadline() // none: zero
 	testscript.Run(t, testscript.Params{
+		Deadline:            deadline,
 		Dir:                 "testdata",
 		Setup:               setup,
 		Cmds:                commands,

@@ -39,7 +39,7 @@ func (h *Host) CheckPorts(ctx context.Context, ports []project.Port, own ...stri
 		}
 		if k, s, ok := publishedBy(have, p); ok {
 			if !slices.Contains(own, s) {
-				errs = append(errs, fmt.Errorf("port %s is %w by service %s", k, ErrPortTaken, s))
+				errs = append(errs, fmt.Errorf("port is already allocated: %s is %w by service %s", k, ErrPortTaken, s))
 			}
 			continue
 		}
@@ -139,9 +139,9 @@ func takenError(p project.Port, protocol string) error {
 		where = netip.AddrPortFrom(p.HostIP, p.Published).String() + "/" + protocol
 	}
 	if name, pid := socketOwner("/proc", protocol, p.Published); pid != 0 {
-		return fmt.Errorf("port %s is %w by %s (pid %d)", where, ErrPortTaken, name, pid)
+		return fmt.Errorf("port %s: address %w by %s (pid %d)", where, ErrPortTaken, name, pid)
 	}
-	return fmt.Errorf("port %s is %w", where, ErrPortTaken)
+	return fmt.Errorf("port %s: address %w", where, ErrPortTaken)
 }
 
 var errUnknownProtocol = errors.New("protocol is not known here")

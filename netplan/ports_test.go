@@ -43,13 +43,13 @@ func TestCheckPorts(t *testing.T) {
 		want string
 	}{
 		{"free", project.Port{Published: freshPort(), Protocol: "tcp"}, "", "free"},
-		{"on every address, where someone has one", project.Port{Published: tcpPort, Protocol: "tcp"}, "", fmt.Sprintf("port %d/tcp is already in use by %s", tcpPort, us)},
-		{"on that address", project.Port{HostIP: loopback, Published: tcpPort, Protocol: "tcp"}, "", fmt.Sprintf("port 127.0.0.1:%d/tcp is already in use by %s", tcpPort, us)},
+		{"on every address, where someone has one", project.Port{Published: tcpPort, Protocol: "tcp"}, "", fmt.Sprintf("port %d/tcp: address already in use by %s", tcpPort, us)},
+		{"on that address", project.Port{HostIP: loopback, Published: tcpPort, Protocol: "tcp"}, "", fmt.Sprintf("port 127.0.0.1:%d/tcp: address already in use by %s", tcpPort, us)},
 		{"on another address", project.Port{HostIP: netip.MustParseAddr("127.0.0.2"), Published: tcpPort, Protocol: "tcp"}, "", "free"},
 		{"of another protocol", project.Port{HostIP: loopback, Published: tcpPort, Protocol: "udp"}, "", "free"},
-		{"udp", project.Port{Published: udpPort, Protocol: "udp"}, "", fmt.Sprintf("port %d/udp is already in use by %s", udpPort, us)},
-		{"published by another service", project.Port{Published: ours, Protocol: "tcp"}, "shop/db", fmt.Sprintf("port %d/tcp is already in use by service shop/web", ours)},
-		{"also on one address only", project.Port{HostIP: loopback, Published: ours, Protocol: "tcp"}, "shop/db", fmt.Sprintf("port 127.0.0.1:%d/tcp is already in use by service shop/web", ours)},
+		{"udp", project.Port{Published: udpPort, Protocol: "udp"}, "", fmt.Sprintf("port %d/udp: address already in use by %s", udpPort, us)},
+		{"published by another service", project.Port{Published: ours, Protocol: "tcp"}, "shop/db", fmt.Sprintf("port is already allocated: %d/tcp is already in use by service shop/web", ours)},
+		{"also on one address only", project.Port{HostIP: loopback, Published: ours, Protocol: "tcp"}, "shop/db", fmt.Sprintf("port is already allocated: 127.0.0.1:%d/tcp is already in use by service shop/web", ours)},
 		{"published by the service itself", project.Port{Published: ours, Protocol: "tcp"}, "shop/web", "free"},
 		{"an address that is not ours", project.Port{HostIP: netip.MustParseAddr("192.0.2.7"), Published: 80, Protocol: "tcp"}, "", "port 80/tcp: 192.0.2.7 is not an address of this host"},
 		{"one that is chosen later", project.Port{Protocol: "tcp"}, "", "free"},
