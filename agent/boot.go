@@ -22,6 +22,9 @@ const (
 	// a reboot, most of an application is better than none of it.
 	bootPatience = 90 * time.Second
 
+	// bootParallel is how many containers are started at once.
+	bootParallel = 8
+
 	// bootLook is how often it looks.
 	bootLook = 50 * time.Millisecond
 )
@@ -93,6 +96,10 @@ func (r *restarts) bootOne(ctx context.Context, c engine.Container, all []engine
 	if err != nil {
 		return err
 	}
+	if err := r.slots.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer r.slots.Release(1)
 	r.agent.Log.Info("start after boot", "container", c.Name)
 	return r.startAnew(ctx, now)
 }

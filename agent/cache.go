@@ -15,9 +15,11 @@ const (
 	// happened: an event may get lost, a hand may change what is ours.
 	relist = 30 * time.Second
 
-	// gather is how long the cache waits for more events after the first: an
-	// up of many services makes a few changes out of many.
-	gather = 15 * time.Millisecond
+	// gather is how long the cache waits for more events after the first, and
+	// spacing how far apart it looks at least: what happens alone is acted upon
+	// at once, and an up of many services makes a few changes out of many.
+	gather  = 8 * time.Millisecond
+	spacing = 60 * time.Millisecond
 
 	// fewDirty is up to how many containers are looked at one by one; beyond
 	// that, two listings of all cost less.
@@ -122,10 +124,11 @@ func (c *cache) boot() {
 func (c *cache) follow(ctx context.Context, events <-chan engine.Event) error {
 	dirty := map[string]bool{}
 	var due <-chan time.Time
+	var looked time.Time
 	mark := func(id string) {
 		dirty[id] = true
 		if due == nil {
-			due = time.After(gather)
+			due = time.After(max(gather, spacing-time.Since(looked)))
 		}
 	}
 	lists := time.NewTicker(relist)
@@ -139,7 +142,7 @@ func (c *cache) follow(ctx context.Context, events <-chan engine.Event) error {
 			if !ok {
 				return c.streamEnded(ctx)
 			}
-			if e.Type != engine.EventExecDie {
+			if e.Type != engine.EventExecDie && e.Type != engine.EventCreate { // a new one has nothing to look after
 				mark(e.ID)
 			}
 		case id := <-c.pokes:
@@ -148,6 +151,7 @@ func (c *cache) follow(ctx context.Context, events <-chan engine.Event) error {
 			due = nil
 			err = c.look(ctx, dirty)
 			clear(dirty)
+			looked = time.Now()
 		case <-lists.C:
 			_, err = c.list(ctx)
 		case done := <-c.syncs:

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/project"
 )
@@ -13,6 +15,10 @@ import (
 // exitLost is the exit code of a container that ended with the machine.
 // Source: Docker Engine, which shows 255 for those too.
 const exitLost = "255"
+
+// commandPatience is how long a command that stops a container has to settle
+// its end before the agent does.
+const commandPatience = 200 * time.Millisecond
 
 // restarts is the part that looks after containers which have ended: it writes
 // down how, and starts them again where their policy says so.
@@ -29,6 +35,7 @@ type restarts struct {
 	open    bool            // boot has chosen what it starts; before that nothing is cared for
 	latest  []engine.Container
 	wg      sync.WaitGroup
+	slots   *semaphore.Weighted // for those that start at once
 }
 
 // care is what is done about one container.
@@ -38,7 +45,10 @@ type care struct {
 }
 
 func newRestarts(a *agent) *restarts {
-	return &restarts{agent: a, cares: map[string]*care{}, pauses: map[string]time.Duration{}, starts: map[string]bool{}, givenUp: map[string]bool{}}
+	return &restarts{
+		agent: a, cares: map[string]*care{}, pauses: map[string]time.Duration{},
+		starts: map[string]bool{}, givenUp: map[string]bool{}, slots: semaphore.NewWeighted(bootParallel),
+	}
 }
 
 // begin lets the part work until ctx ends; run has to be called then.
@@ -78,7 +88,7 @@ func (r *restarts) apply(containers []engine.Container) {
 			continue
 		}
 		if needsCare(c) && !r.starts[c.ID] {
-			r.attend(c.ID)
+			r.attend(c)
 		}
 	}
 	for id := range r.pauses {
@@ -94,7 +104,8 @@ func (r *restarts) apply(containers []engine.Container) {
 }
 
 // attend starts to care for a container. r.mu is held.
-func (r *restarts) attend(id string) {
+func (r *restarts) attend(c engine.Container) {
+	id := c.ID
 	ctx, cancel := context.WithCancel(r.ctx)
 	k := &care{poke: make(chan struct{}, 1), cancel: cancel}
 	r.cares[id] = k
@@ -102,7 +113,10 @@ func (r *restarts) attend(id string) {
 	go func() {
 		defer r.wg.Done()
 		defer cancel()
-		err := r.care(ctx, id, k.poke)
+		err := r.yield(ctx, c)
+		if err == nil {
+			err = r.care(ctx, id, k.poke)
+		}
 		r.mu.Lock()
 		delete(r.cares, id)
 		r.mu.Unlock()
@@ -113,6 +127,22 @@ func (r *restarts) attend(id string) {
 			r.agent.cache.poke(id) // what changed meanwhile may need care again
 		}
 	}()
+}
+
+// yield waits a moment where a container is not to be restarted: a command that
+// has stopped it writes down its end itself, and needs no help with it.
+func (r *restarts) yield(ctx context.Context, c engine.Container) error {
+	if wantsRestart(c.Record.Restart, c.Stopped, c.ExitCode, c.RestartCount) {
+		return nil
+	}
+	if err := pause(ctx, commandPatience); err != nil {
+		return err
+	}
+	now, err := r.agent.engine().Inspect(ctx, c.ID)
+	if err == nil && !needsCare(now) {
+		err = engine.ErrNotFound // nothing left to care for
+	}
+	return err
 }
 
 // care settles the end of a container, and starts it again for as long as its
