@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	tasks "github.com/containerd/containerd/api/services/tasks/v1"
@@ -167,6 +168,15 @@ const (
 	shimPause = 20 * time.Millisecond
 )
 
+// undoPatience is how long containerd may take to undo the start that a killed
+// command had asked for. It gives its shim 5 seconds for each of two acts.
+const undoPatience = 15 * time.Second
+
+// undoing tells whether containerd has not yet undone an earlier start.
+func undoing(err error) bool {
+	return strings.Contains(err.Error(), "io.containerd.runtime.v2.task") && strings.Contains(err.Error(), "file exists")
+}
+
 // runTask creates and starts the task of a container.
 func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []mount.Mount, s *streams, record project.Record) error {
 	request := &tasks.CreateTaskRequest{
@@ -179,6 +189,7 @@ func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []m
 		request.Options = &anypb.Any{TypeUrl: r.Runtime.Options.GetTypeUrl(), Value: r.Runtime.Options.GetValue()}
 	}
 	group := shimGroup(r.Spec)
+	began := time.Now()
 	for try := 1; ; try++ {
 		err := c.gate.pass(ctx, group, func() error {
 			_, err := c.tasks.Create(ctx, request)
@@ -190,18 +201,19 @@ func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []m
 		if err == nil {
 			return nil
 		}
-		if isConflict(err) && try < shimTries { // a task of a starter that was killed
+		if undoing(err) && time.Since(began) < undoPatience {
+			try-- // that says nothing of this start
+		} else if isConflict(err) && try < shimTries { // a task of a starter that was killed
 			if running, clearErr := c.clearTask(ctx, r.ID); clearErr != nil || running {
 				return errors.Join(err, clearErr)
 			}
 			continue
-		}
-		if !shimGone(err) || try == shimTries {
+		} else if !shimGone(err) || try == shimTries {
 			return commandError(program(r.Spec), err)
 		}
-		slog.DebugContext(ctx, "shim ended as a container came to it, trying again", "container", r.ID, "error", err)
+		slog.DebugContext(ctx, "shim ended or was being made as a container came to it, trying again", "container", r.ID, "error", err)
 		select {
-		case <-time.After(time.Duration(try) * shimPause):
+		case <-time.After(time.Duration(max(try, 1)) * shimPause):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
