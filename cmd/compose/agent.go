@@ -55,7 +55,7 @@ func (a *app) runAgent(ctx context.Context) error {
 	cfg := agent.Config{
 		Root: r.root, Version: project.Version, Log: slog.Default(),
 		Connect: func(ctx context.Context) (*engine.Client, error) {
-			return connectEngine(ctx, r.root, r.bundle, r.address())
+			return connectEngine(ctx, r, r.address(), nil)
 		},
 		Start: func(ctx context.Context, eng *engine.Client, c engine.Container) error {
 			m, err := host.New(host.Config{Engine: eng, Root: r.root})

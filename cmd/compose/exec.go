@@ -149,6 +149,7 @@ func (a *app) runningContainer(ctx context.Context, service string, index int) (
 	if index > 0 {
 		none = fmt.Errorf("service %q is not running container #%d", service, index)
 	}
+	a.lookAhead(ctx)
 	name, _, err := a.target(ctx)
 	if err != nil {
 		return nil, engine.Container{}, err

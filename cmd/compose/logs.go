@@ -54,6 +54,7 @@ func (a *app) logs(ctx context.Context, o logsOptions, services []string) error 
 	if err != nil {
 		return err
 	}
+	a.lookAhead(ctx)
 	name, p, err := a.target(ctx, services...)
 	if err != nil {
 		return err

@@ -104,6 +104,7 @@ type change struct {
 
 // carryOut runs a change.
 func (a *app) carryOut(ctx context.Context, c change) error {
+	a.lookAhead(ctx)
 	name, p, err := a.target(ctx, c.services...)
 	if err != nil {
 		return err

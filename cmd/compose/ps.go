@@ -58,6 +58,7 @@ func (a *app) ps(ctx context.Context, o psOptions, services []string) error {
 	if err := o.readFilters(); err != nil {
 		return err
 	}
+	a.lookAhead(ctx)
 	name, p, err := a.target(ctx, services...)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ func (a *app) topCommand() *cobra.Command {
 }
 
 func (a *app) top(ctx context.Context, services []string) error {
+	a.lookAhead(ctx)
 	name, _, err := a.target(ctx)
 	if err != nil {
 		return err

@@ -181,6 +181,7 @@ func checkAttach(c *cobra.Command, o *upOptions) error {
 
 // up is the way of a project from its files to running containers.
 func (a *app) up(ctx context.Context, o upOptions) error {
+	a.lookAhead(ctx)
 	p, err := a.loadUp(ctx, o)
 	if err != nil {
 		return err
@@ -279,8 +280,35 @@ func (u *upRun) images(ctx context.Context) (scheduler.Plan, error) {
 	if plan.Empty() || u.global.dryRun || o.printPlan != "" {
 		return plan, nil
 	}
+	if err := u.checkFirst(ctx); err != nil {
+		return scheduler.Plan{}, err
+	}
 	h := u.hostFor(u.rooms, u.project, nil, u.imageHost(u.project, o.images))
 	return plan, u.perform(ctx, plan, h, nil)
+}
+
+// checkFirst finds what would make the up fail before time is spent on its
+// images: a taken port is not worth a build.
+func (u *upRun) checkFirst(ctx context.Context) error {
+	live, containers, err := u.rooms.machine.Live(ctx, u.project.Name, u.project)
+	if err != nil {
+		return err
+	}
+	plan, _, err := u.decide(live, u.options.plan)
+	if err != nil {
+		return err
+	}
+	return u.hostFor(u.rooms, u.project, containers, host.Options{}).Check(ctx, plan)
+}
+
+// decide plans what the command is for: an up, or a change of replicas alone.
+func (u *upRun) decide(live scheduler.Live, o scheduler.Options) (scheduler.Plan, []scheduler.Warning, error) {
+	o.NoStart = o.NoStart || u.options.createOnly
+	o.AllResources = u.global.allResources
+	if u.options.scaleOnly {
+		return scheduler.Scale(u.project, live, o)
+	}
+	return scheduler.Up(u.project, live, o)
 }
 
 // prepare looks at what there is and plans the rest.
@@ -291,16 +319,10 @@ func (u *upRun) prepare(ctx context.Context) (scheduler.Plan, error) {
 	}
 	u.containers = containers
 	o := u.options.plan
-	o.NoStart = o.NoStart || u.options.createOnly
-	o.AllResources = u.global.allResources
 	if o.ReplaceVolumes, err = u.replaceable(live, o); err != nil {
 		return scheduler.Plan{}, err
 	}
-	decide := scheduler.Up
-	if u.options.scaleOnly {
-		decide = scheduler.Scale
-	}
-	plan, warnings, err := decide(u.project, live, o)
+	plan, warnings, err := u.decide(live, o)
 	if err != nil {
 		return scheduler.Plan{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/compose-first/compose/agent"
@@ -44,9 +45,23 @@ func (a *app) open() (*rooms, error) {
 	return &rooms{root: root, bundle: b, agent: agent.Find(root)}, nil
 }
 
+// lookAhead begins to connect to the engine, if it runs, while the command
+// reads its files. look and use take the result.
+func (a *app) lookAhead(ctx context.Context) {
+	a.ahead = sync.OnceValues(func() (*rooms, error) { return a.lookNow(ctx) })
+	go func() { _, _ = a.ahead() }()
+}
+
 // look connects to the engine when it runs. When it does not, nothing of a
 // project runs either, and the rooms returned have no engine.
 func (a *app) look(ctx context.Context) (*rooms, error) {
+	if a.ahead != nil {
+		return a.ahead()
+	}
+	return a.lookNow(ctx)
+}
+
+func (a *app) lookNow(ctx context.Context) (*rooms, error) {
 	r, err := a.open()
 	if err != nil {
 		return nil, err
@@ -81,6 +96,21 @@ func (r *rooms) address() string {
 // use starts the engine if need be and connects to it. It is for commands that
 // change something but start no container.
 func (a *app) use(ctx context.Context) (*rooms, error) {
+	r, err := a.look(ctx)
+	if err != nil || r.engine == nil {
+		if r, err = a.startEngine(ctx); err != nil {
+			return nil, err
+		}
+	}
+	r.machine, err = host.New(host.Config{
+		Engine: r.engine, Root: r.root, Builder: a.builder(r),
+		Ready: func(ctx context.Context, id string) error { return r.agent.Ready(ctx, id) },
+	})
+	return r, err
+}
+
+// startEngine connects to the engine, which it starts.
+func (a *app) startEngine(ctx context.Context) (*rooms, error) {
 	r, err := a.open()
 	if err != nil {
 		return nil, err
@@ -89,14 +119,7 @@ func (a *app) use(ctx context.Context) (*rooms, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.connect(ctx, r, address); err != nil {
-		return nil, err
-	}
-	r.machine, err = host.New(host.Config{
-		Engine: r.engine, Root: r.root, Builder: a.builder(r),
-		Ready: func(ctx context.Context, id string) error { return r.agent.Ready(ctx, id) },
-	})
-	return r, err
+	return r, a.connect(ctx, r, address)
 }
 
 // startUp is use for commands that start containers: these need the agent.
@@ -122,7 +145,9 @@ func (a *app) startUp(ctx context.Context) (*rooms, error) {
 
 // connect connects to containerd.
 func (a *app) connect(ctx context.Context, r *rooms, address string) error {
-	eng, err := connectEngine(ctx, r.root, r.bundle, address)
+	eng, err := connectEngine(ctx, r, address, func(container, message string) {
+		a.warn("container %s: %s", container, message)
+	})
 	if err != nil {
 		return err
 	}
@@ -131,10 +156,15 @@ func (a *app) connect(ctx context.Context, r *rooms, address string) error {
 	return nil
 }
 
-func connectEngine(ctx context.Context, root layout.Root, b *bundle.Bundle, address string) (*engine.Client, error) {
-	cfg := engine.Config{Address: strings.TrimPrefix(address, "unix://"), Root: root, DockerConfigDir: os.Getenv("DOCKER_CONFIG")}
-	if b.Dir != "" {
-		cfg.RuncPath = filepath.Join(b.Dir, "runc")
+// connectEngine connects to containerd. warn, when not nil, is told what a
+// container is denied that its service asks for.
+func connectEngine(ctx context.Context, r *rooms, address string, warn func(container, message string)) (*engine.Client, error) {
+	cfg := engine.Config{
+		Address: strings.TrimPrefix(address, "unix://"), Root: r.root, Warn: warn,
+		DockerConfigDir: os.Getenv("DOCKER_CONFIG"),
+	}
+	if r.bundle.Dir != "" {
+		cfg.RuncPath = filepath.Join(r.bundle.Dir, "runc")
 	}
 	return engine.Connect(ctx, cfg)
 }
