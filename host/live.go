@@ -101,17 +101,24 @@ func hashes(p *project.Project) (networks, vols map[string]string) {
 }
 
 // digests has what the image of each service is now; one that is not there
-// has none.
+// has none. An image is asked for once, however many services have it.
 func (m *Machine) digests(ctx context.Context, p *project.Project) (map[string]string, error) {
+	type wanted struct{ name, platform string }
+	known := map[wanted]string{}
 	digests := make(map[string]string, len(p.Services))
-	for service := range p.Services {
-		image, err := m.image(ctx, p, service)
-		switch {
-		case errors.Is(err, engine.ErrNotFound):
-		case err != nil:
-			return nil, err
-		default:
-			digests[service] = image.Digest
+	for service, def := range p.Services {
+		w := wanted{p.ImageName(service), def.Platform}
+		digest, ok := known[w]
+		if !ok {
+			image, err := m.image(ctx, p, service)
+			if err != nil && !errors.Is(err, engine.ErrNotFound) {
+				return nil, err
+			}
+			digest = image.Digest
+			known[w] = digest
+		}
+		if digest != "" {
+			digests[service] = digest
 		}
 	}
 	return digests, nil
