@@ -15,6 +15,10 @@ const (
 	// happened: an event may get lost, a hand may change what is ours.
 	relist = 30 * time.Second
 
+	// again is how long after its beginning a session lists once more: the
+	// first events may come before containerd has noted who wants to hear of them.
+	again = 300 * time.Millisecond
+
 	// gather is how long the cache waits for more events after the first, and
 	// spacing how far apart it looks at least: what happens alone is acted upon
 	// at once, and an up of many services makes a few changes out of many.
@@ -133,6 +137,7 @@ func (c *cache) follow(ctx context.Context, events <-chan engine.Event) error {
 	}
 	lists := time.NewTicker(relist)
 	defer lists.Stop()
+	once := time.After(again)
 	for {
 		var err error
 		select {
@@ -152,6 +157,8 @@ func (c *cache) follow(ctx context.Context, events <-chan engine.Event) error {
 			err = c.look(ctx, dirty)
 			clear(dirty)
 			looked = time.Now()
+		case <-once:
+			_, err = c.list(ctx)
 		case <-lists.C:
 			_, err = c.list(ctx)
 		case done := <-c.syncs:
