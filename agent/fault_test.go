@@ -236,3 +236,26 @@ func unmountBelow(t *testing.T, dir string) {
 		}
 	}
 }
+
+// TestStandardInputStaysOpen holds that a container with standard input sees
+// no end of it, whatever becomes of the logger.
+func TestStandardInputStaysOpen(t *testing.T) {
+	ensure(t)
+	c := begin(t, "reader", "echo ready; cat; echo ended", func(r *project.Record) { r.Stdin = true })
+	until(t, "it reads", func() bool { return c.log() == "ready\n" })
+	logger := pidOf("logger")
+	kill(t, "logger")
+	until(t, "another logger runs", func() bool { return pidOf("logger") != 0 && pidOf("logger") != logger })
+	f, err := os.OpenFile(filepath.Join(root.Streams(c.id), "stdin"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString("hello\n"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it has read", func() bool { return c.log() == "ready\nhello\n" })
+	if now := c.inspect(); now.State != "running" {
+		t.Errorf("it is %s", now.State)
+	}
+}

@@ -413,3 +413,27 @@ func checkNumbered(t *testing.T, name, text string, count int) {
 		t.Errorf("%s: %d lines, want %d", name, len(got), count)
 	}
 }
+
+// TestDriverNone holds that output which is not to be kept can still be read
+// by those who are attached, and takes little room.
+func TestDriverNone(t *testing.T) {
+	root := rootIn(t.TempDir())
+	run(t, root)
+	newContainer(t, root, "a", project.Log{Driver: "none"}, "stdout")
+	w := openWriter(t, root, "a", "stdout")
+	line := strings.Repeat("n", 999) + "\n"
+	for range 2000 {
+		write(t, w, line)
+	}
+	write(t, w, "last\n")
+	until(t, "the last line", func() bool { return strings.HasSuffix(raw(t, root, "a", "stdout"), "last\n") })
+	files, err := filepath.Glob(root.ContainerLog("a") + "*")
+	if err != nil || len(files) > noneMaxFile {
+		t.Errorf("files %v, %v", files, err)
+	}
+	for _, f := range files {
+		if info, err := os.Stat(f); err != nil || info.Size() > noneMaxSize {
+			t.Errorf("%s: %v, %v", f, info.Size(), err)
+		}
+	}
+}
