@@ -58,7 +58,7 @@ func (a *app) runAgent(ctx context.Context) error {
 			return connectEngine(ctx, r, r.address(), nil)
 		},
 		Start: func(ctx context.Context, eng *engine.Client, c engine.Container) error {
-			m, err := host.New(host.Config{Engine: eng, Root: r.root})
+			m, err := host.New(host.Config{Engine: eng, Root: r.root, Ready: r.agent.Ready})
 			if err != nil {
 				return err
 			}
