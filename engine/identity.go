@@ -81,6 +81,7 @@ func (k *identities) find(who string, groups []string) (identity, error) {
 	if err != nil {
 		return identity{}, fmt.Errorf("group_add: %w", err)
 	}
+	slices.Sort(more) // they come in the order of a map
 	id := identity{uid: uint32(u.Uid), gid: uint32(u.Gid)}
 	for _, g := range slices.Concat([]int{u.Gid}, u.Sgids, more) {
 		if !slices.Contains(id.groups, uint32(g)) {

@@ -79,6 +79,11 @@ func removeIfThere(path string) error {
 // there seems to be none: of a deletion that was cut off, containerd keeps what
 // neither shows as a task nor lets another be made.
 func (c *Client) endTask(ctx context.Context, id string) error {
+	return c.endTaskOf(ctx, id, "")
+}
+
+// endTaskOf is endTask while others of a shim group may be being made.
+func (c *Client) endTaskOf(ctx context.Context, id, group string) error {
 	t, err := c.getTask(ctx, id)
 	if err != nil {
 		return err
@@ -88,7 +93,7 @@ func (c *Client) endTask(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	return c.deleteTask(ctx, id)
+	return c.deleteTask(ctx, id, group)
 }
 
 // killTask returns once the processes of a container are no more.
@@ -113,9 +118,15 @@ func (c *Client) killTask(ctx context.Context, id string, status task.Status) er
 }
 
 // deleteTask deletes a task that has ended; none at all is as good, and a
-// shim that is gone took its task along.
-func (c *Client) deleteTask(ctx context.Context, id string) error {
-	_, err := c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
+// shim that is gone took its task along. group is as for shimTurn, "" where no
+// other of it can be being made.
+func (c *Client) deleteTask(ctx context.Context, id, group string) error {
+	release, err := c.shimTurn(group, shimDeleting)
+	if err != nil {
+		return err
+	}
+	defer release()
+	_, err = c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
 	if err = edge(err); err == nil || isNotFound(err) {
 		return nil
 	}

@@ -3,9 +3,14 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/containerd/typeurl/v2"
+	"golang.org/x/sys/unix"
 )
 
 // shimGate lets the first container of a shim group go ahead: when several
@@ -58,6 +63,41 @@ func (s *shimGate) of(group string) *gate {
 		s.groups[group] = g
 	}
 	return g
+}
+
+// A shim ends with its last container. It does not count one that is being
+// made: were another deleted at that moment, the shim would take the half made
+// one along. So in a group containers are made together, and deleted when none
+// is being made. Several processes do either, hence locks on files; sixteen of
+// them are enough for groups to hardly ever meet.
+const (
+	shimMaking   = unix.LOCK_SH
+	shimDeleting = unix.LOCK_EX
+)
+
+// shimTurn waits until containers of a group may be made, or deleted.
+func (c *Client) shimTurn(group string, how int) (release func(), err error) {
+	if group == "" {
+		return func() {}, nil
+	}
+	path := c.cfg.Root.Lock("shim-" + group[:1])
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make lock folder: %w", err)
+	}
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock of shims: %w", err)
+	}
+	for {
+		if err = unix.Flock(fd, how); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("lock shims: %w", err)
+	}
+	return func() { unix.Close(fd) }, nil
 }
 
 // shimGroup is the group in a spec, "" without one.

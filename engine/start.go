@@ -192,11 +192,16 @@ func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []m
 	began := time.Now()
 	for try := 1; ; try++ {
 		err := c.gate.pass(ctx, group, func() error {
-			_, err := c.tasks.Create(ctx, request)
+			release, err := c.shimTurn(group, shimMaking)
+			if err != nil {
+				return err
+			}
+			defer release()
+			_, err = c.tasks.Create(ctx, request)
 			return edge(err)
 		})
 		if err == nil {
-			err = c.startTask(ctx, r.ID)
+			err = c.startTask(ctx, r.ID, group)
 		}
 		if err == nil {
 			return nil
@@ -221,9 +226,9 @@ func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []m
 }
 
 // startTask starts a task that was created; of one that fails nothing is left.
-func (c *Client) startTask(ctx context.Context, id string) error {
+func (c *Client) startTask(ctx context.Context, id, group string) error {
 	if _, err := c.tasks.Start(ctx, &tasks.StartRequest{ContainerID: id}); err != nil {
-		_ = c.endTask(context.WithoutCancel(ctx), id)
+		_ = c.endTaskOf(context.WithoutCancel(ctx), id, group)
 		return edge(err)
 	}
 	return nil
