@@ -5,9 +5,14 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// echo is how soon after a signal the same one counts as the same: it comes
+// twice where both the terminal and a parent such as timeout(1) send it.
+const echo = 20 * time.Millisecond
 
 // signals gives SIGINT and SIGTERM to one handler at a time: as a rule the
 // first ends the command's context and the second the process; attached
@@ -25,7 +30,13 @@ func (a *app) catchSignals(parent context.Context) (context.Context, func()) {
 	ch := make(chan os.Signal, 8)
 	signal.Notify(ch, unix.SIGINT, unix.SIGTERM)
 	go func() {
+		var last os.Signal
+		var at time.Time
 		for s := range ch {
+			if s == last && time.Since(at) < echo {
+				continue
+			}
+			last, at = s, time.Now()
 			if a.signals.forward(s) {
 				continue
 			}
