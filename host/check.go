@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/compose-first/compose/build"
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/netplan"
 	"github.com/compose-first/compose/project"
@@ -33,20 +32,6 @@ func (h *Host) Check(ctx context.Context, plan scheduler.Plan) error {
 		h.checkNetworks(plan),
 		h.checkPorts(ctx, services),
 	)
-}
-
-// CheckBuilds finds what would make the builds of a plan fail before they
-// begin: folders and Dockerfiles that are not there.
-func (h *Host) CheckBuilds(services []string) error {
-	var errs []error
-	for _, service := range services {
-		r, err := build.FromProject(h.project, service)
-		if err == nil {
-			err = build.Check(r)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
 
 func creations(plan scheduler.Plan) []scheduler.Create {

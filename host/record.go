@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -28,62 +27,19 @@ func (h *Host) record(_ context.Context, c scheduler.Create, image engine.Image)
 	if r.StopSignal == "" {
 		r.StopSignal = image.Config.Config.StopSignal
 	}
-	r.Health = h.health(c.Service, r.Health, image.Config.Healthcheck)
+	r.Health = h.project.Health(c.Service, imageHealth(image.Config.Healthcheck))
 	return r, nil
 }
 
-// health is the check of a container: the file's, else the image's, whose
-// single fields the file may set.
-func (h *Host) health(service string, file *project.Health, image *engine.ImageHealth) *project.Health {
-	switch {
-	case h.project.HealthDisabled(service):
-		return nil
-	case file != nil && len(file.Test) > 0:
-		return file
-	case image == nil || len(image.Test) == 0 || image.Test[0] == "NONE":
+// imageHealth is an image's check as a Record has it; nil without one.
+func imageHealth(h *engine.ImageHealth) *project.Health {
+	if h == nil {
 		return nil
 	}
-	check := project.Health{
-		Test:          image.Test,
-		Interval:      orDuration(image.Interval, 30*time.Second),
-		Timeout:       orDuration(image.Timeout, 30*time.Second),
-		Retries:       image.Retries,
-		StartPeriod:   image.StartPeriod,
-		StartInterval: orDuration(image.StartInterval, 5*time.Second),
+	return &project.Health{
+		Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, Retries: h.Retries,
+		StartPeriod: h.StartPeriod, StartInterval: h.StartInterval,
 	}
-	if check.Retries == 0 {
-		check.Retries = 3
-	}
-	overrideHealth(&check, h.project.Services[service].HealthCheck)
-	return &check
-}
-
-// overrideHealth sets the fields that the file has.
-func overrideHealth(check *project.Health, file *types.HealthCheckConfig) {
-	if file == nil {
-		return
-	}
-	for _, f := range []struct {
-		from *types.Duration
-		to   *time.Duration
-	}{
-		{file.Interval, &check.Interval}, {file.Timeout, &check.Timeout},
-		{file.StartPeriod, &check.StartPeriod}, {file.StartInterval, &check.StartInterval},
-	} {
-		if f.from != nil {
-			*f.to = time.Duration(*f.from)
-		}
-	}
-	if file.Retries != nil && *file.Retries > 0 {
-		check.Retries = int(*file.Retries)
-	}
-}
-
-func orDuration(d, fallback time.Duration) time.Duration {
-	if d == 0 {
-		return fallback
-	}
-	return d
 }
 
 // commandLine is what process 1 is started with: an entrypoint of the file

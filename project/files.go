@@ -1,13 +1,8 @@
 package project
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
-	"os"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -113,44 +108,4 @@ func (p *Project) FileContents(service string) (map[string][]byte, error) {
 		}
 	}
 	return contents, nil
-}
-
-// CheckSources checks what services, or all active ones, need from the host:
-// the files of their secrets and configs, and the sources of binds that are
-// not to be created. Loading leaves that out, so that a project whose files
-// are gone can still be taken down.
-func (p *Project) CheckSources(services ...string) error {
-	if len(services) == 0 {
-		services = slices.Sorted(maps.Keys(p.Services))
-	}
-	for _, name := range services {
-		s := p.Services[name]
-		for _, g := range grants(s) {
-			object := p.fileObject(g.kind, g.source)
-			if object.File == "" {
-				continue
-			}
-			if _, err := os.Stat(object.File); err != nil {
-				return &Error{Service: name, Key: g.kind + "s", Msg: fmt.Sprintf("service %q: %s %q: %v", name, g.kind, g.source, plainCause(err, object.File)), cause: err}
-			}
-		}
-		for i, v := range s.Volumes {
-			if v.Type != types.VolumeTypeBind || v.Bind == nil || bool(v.Bind.CreateHostPath) {
-				continue
-			}
-			if _, err := os.Stat(v.Source); err != nil {
-				return &Error{Service: name, Key: fmt.Sprintf("volumes[%d]", i), Msg: fmt.Sprintf("service %q: volumes[%d]: bind source: %v", name, i, plainCause(err, v.Source)), cause: err}
-			}
-		}
-	}
-	return nil
-}
-
-// plainCause returns an error of the file system without the call's name.
-func plainCause(err error, file string) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return fmt.Errorf("%s: %w", printable(file), pe.Err)
-	}
-	return err
 }

@@ -310,24 +310,6 @@ func TestFileContents(t *testing.T) {
 	}
 }
 
-func TestCheckSources(t *testing.T) {
-	for _, tt := range []struct{ name, keys, want string }{
-		{"a secret's file", "secrets: [s]#secrets: {s: {file: ./nope}}", `service "a": secret "s": DIR/nope: no such file or directory`},
-		{"a bind that is not to be made", "volumes: [{type: bind, source: ./nope, target: /x, bind: {create_host_path: false}}]", `service "a": volumes[0]: bind source: DIR/nope: no such file or directory`},
-		{"a bind that is", "volumes: ['./nope:/x']", "ok"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			p, dir, err := load(t, serviceFile(tt.keys))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := show(p.CheckSources(), dir); got != tt.want {
-				t.Errorf("got %s, want %s", got, tt.want)
-			}
-		})
-	}
-}
-
 // What config prints means the same project, in either format.
 func TestMarshalIsAFixedPoint(t *testing.T) {
 	o := kitchen(t)

@@ -203,7 +203,7 @@ func TestKill(t *testing.T) {
 		},
 		{
 			name: "orphans on request",
-			file: "services: {a: {image: a}, dev: {image: d, profiles: [p]}}", live: "gone-1 running\ndev-1 running", plan: kill(KillOptions{Orphans: true}),
+			file: "services: {a: {image: a}, dev: {image: d, profiles: [dev]}}", live: "gone-1 running\ndev-1 running", plan: kill(KillOptions{Orphans: true}),
 			want: "1 kill gone-1 (SIGKILL)",
 		},
 	} {

@@ -186,7 +186,7 @@ func TestUp(t *testing.T) {
 		},
 		{
 			name: "no active service",
-			file: "services: {web: {image: w, profiles: [p]}}",
+			file: "services: {web: {image: w, profiles: [dev]}}",
 			want: "error: no service selected",
 		},
 		{
