@@ -18,15 +18,15 @@ import (
 // agentCommand is how the supervisor's two processes are started; users have
 // no need of it.
 func (a *app) agentCommand() *cobra.Command {
-	c := &cobra.Command{Use: "agent", Hidden: true, Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "agent", Hidden: true, Args: noArgs}
 	c.AddCommand(
 		a.reapCommand(),
 		&cobra.Command{
-			Use: "logger", Args: cobra.NoArgs,
+			Use: "logger", Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return a.runLogger(cmd.Context()) },
 		},
 		&cobra.Command{
-			Use: "run", Args: cobra.NoArgs,
+			Use: "run", Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return a.runAgent(cmd.Context()) },
 		},
 	)

@@ -17,24 +17,24 @@ func (a *app) engineCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "engine COMMAND",
 		Short: "The private engine: containerd, BuildKit and the agent",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var force bool
 	stop := &cobra.Command{
 		Use:   "stop [OPTIONS]",
 		Short: "Stop the engine; refused while containers run",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return a.engineStop(cmd.Context(), force) },
 	}
 	stop.Flags().BoolVarP(&force, "force", "f", false, "Stop running containers first")
 	c.AddCommand(
 		&cobra.Command{
-			Use: "status", Short: "Show what runs", Args: cobra.NoArgs,
+			Use: "status", Short: "Show what runs", Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return a.engineStatus(cmd.Context()) },
 		},
 		&cobra.Command{
-			Use: "start", Short: "Start the engine", Args: cobra.NoArgs,
+			Use: "start", Short: "Start the engine", Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				_, err := a.startUp(cmd.Context())
 				return err

@@ -22,7 +22,7 @@ func (a *app) imageCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "image COMMAND",
 		Short: "Images on this host",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(a.imageLoadCommand(), a.imageLsCommand())
@@ -36,7 +36,7 @@ func (a *app) imageLoadCommand() *cobra.Command {
 		Use:   "load [OPTIONS]",
 		Short: "Load images from an archive",
 		Long:  "Load images from an archive that docker save wrote, or of the OCI layout, compressed or not.",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.loadImages(cmd.Context(), input, quiet)
 		},

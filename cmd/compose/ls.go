@@ -29,7 +29,7 @@ func (a *app) lsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ls [OPTIONS]",
 		Short: "List projects",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return a.ls(cmd.Context(), o) },
 	}
 	f := c.Flags()

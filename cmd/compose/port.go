@@ -16,7 +16,7 @@ func (a *app) portCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "port [OPTIONS] SERVICE PRIVATE_PORT",
 		Short: "Show where a port is published",
-		Args:  cobra.ExactArgs(2),
+		Args:  exactArgs(2),
 	}
 	c.Flags().IntVar(&index, "index", 0, "Container of the service, by its number (default: the lowest)")
 	c.Flags().StringVar(&protocol, "protocol", "tcp", "tcp or udp")

@@ -59,6 +59,7 @@ would do, and why, and does none of it.`,
 	}
 	root.SetOut(a.out)
 	root.SetErr(a.err)
+	root.SetUsageTemplate(usageTemplate)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	a.globalFlags(root)
 	root.AddGroup(
@@ -79,6 +80,29 @@ func finishCommands(c *cobra.Command) {
 		finishCommands(sub)
 	}
 }
+
+// usageTemplate is the part of the help after the description: commands in
+// their groups, then flags.
+const usageTemplate = `Usage:  {{.UseLine}}
+{{- if .HasAvailableSubCommands}}{{$all := .Commands}}
+{{- if .Groups}}{{range $group := .Groups}}
+
+{{.Title}}{{range $all}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
+{{- else}}
+
+Commands:{{range $all}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{end}}
+{{- if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
+{{- if .HasAvailableInheritedFlags}}
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
+{{- if .HasAvailableSubCommands}}
+
+"{{.CommandPath}} COMMAND --help" says more of a command.{{end}}
+`
 
 // addCommands adds every command, those of a project first.
 func (a *app) addCommands(root *cobra.Command) {
@@ -102,19 +126,19 @@ func (a *app) addCommands(root *cobra.Command) {
 func (a *app) globalFlags(root *cobra.Command) {
 	g, f := &a.global, root.Flags()
 	f.SortFlags = false
-	f.StringArrayVarP(&g.files, "file", "f", nil, "Compose file, repeatable; - is standard input")
-	f.StringVarP(&g.name, "project-name", "p", "", "Project name")
-	f.StringArrayVar(&g.profiles, "profile", nil, "Profile to enable, repeatable; * is all")
-	f.StringArrayVar(&g.envFiles, "env-file", nil, "Environment file in place of .env, repeatable")
-	f.StringVar(&g.projectDirectory, "project-directory", "", "Base of relative paths (default: the folder of the first file)")
+	f.StringArrayVarP(&g.files, "file", "f", nil, "Compose `FILE`, repeatable; - is standard input")
+	f.StringVarP(&g.name, "project-name", "p", "", "Project `NAME`")
+	f.StringArrayVar(&g.profiles, "profile", nil, "Profile `NAME` to enable, repeatable; * is all")
+	f.StringArrayVar(&g.envFiles, "env-file", nil, "Environment `FILE` in place of .env, repeatable")
+	f.StringVar(&g.projectDirectory, "project-directory", "", "`FOLDER` that relative paths start from (default: that of the first file)")
 	f.IntVar(&g.parallel, "parallel", -1, "Most operations at a time; -1 is no limit")
-	f.StringVar(&g.progress, "progress", "auto", "How progress is shown: auto, tty, plain, json, quiet")
-	f.StringVar(&g.ansi, "ansi", "auto", "When control characters are printed: never, always, auto")
+	f.StringVar(&g.progress, "progress", "auto", "How progress is shown, a `MODE`: auto, tty, plain, json, quiet")
+	f.StringVar(&g.ansi, "ansi", "auto", "`WHEN` control characters are printed: never, always, auto")
 	f.BoolVar(&g.allResources, "all-resources", false, "Include resources that no service uses")
 	f.BoolVar(&g.compatibility, "compatibility", false, "Name containers and images with _ as Compose 1 did")
-	f.StringVar(&g.containerd, "containerd", "", "Socket of a containerd to use instead of the private one")
+	f.StringVar(&g.containerd, "containerd", "", "`SOCKET` of a containerd to use instead of the private one")
 	f.BoolVarP(&g.debug, "debug", "D", false, "Debug logs on standard error")
-	f.StringVarP(&g.logLevel, "log-level", "l", "", "Logs on standard error: debug, info, warn, error")
+	f.StringVarP(&g.logLevel, "log-level", "l", "", "Logs of this `LEVEL` and above on standard error: debug, info, warn, error")
 	f.BoolVarP(&g.version, "version", "v", false, "Show the version")
 	root.PersistentFlags().BoolVar(&g.dryRun, "dry-run", false, "Show what would be done, and do none of it")
 
@@ -298,6 +322,27 @@ func (a *app) projectOptions(services ...string) project.Options {
 		Environment: os.Environ(), Stdin: a.in,
 		Compatibility: g.compatibility, AllResources: g.allResources,
 	}
+}
+
+// exactArgs refuses any other number of arguments.
+func exactArgs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		return fmt.Errorf("%q requires %d arguments, received %d\n\nUsage:  %s", c.CommandPath(), n, len(args), c.UseLine())
+	}
+}
+
+// noArgs refuses arguments.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if c.HasSubCommands() {
+		return fmt.Errorf("unknown command: %q", c.CommandPath()+" "+args[0])
+	}
+	return fmt.Errorf("%q accepts no arguments", c.CommandPath())
 }
 
 // normalize lets --no-TTY and the like name a flag of another spelling.

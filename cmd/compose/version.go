@@ -15,7 +15,7 @@ func (a *app) versionCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version [OPTIONS]",
 		Short: "Show the version",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(*cobra.Command, []string) error { return a.printVersion(format, short) },
 	}
 	c.Flags().StringVarP(&format, "format", "f", "pretty", "pretty or json")
