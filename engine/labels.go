@@ -19,8 +19,15 @@ func (c *Client) SetLabels(ctx context.Context, id string, labels map[string]str
 	return nil
 }
 
-// MarkStopped notes that a container was stopped by hand, or is no longer.
+// MarkStopped notes that a container was stopped by hand, or is no longer. It
+// waits for a start that is under way: a restart that has not seen the note
+// has then made its task, which a Stop after this finds.
 func (c *Client) MarkStopped(ctx context.Context, id string, stopped bool) error {
+	release, err := c.turn(id)
+	if err != nil {
+		return err
+	}
+	defer release()
 	value := ""
 	if stopped {
 		value = "true"
