@@ -162,7 +162,15 @@ func (m *Machine) remove(ctx context.Context, id string) error {
 		return err
 	}
 	_ = removeIfThere(m.Root.HealthLog(id)) // without it nothing is missed
-	return m.Engine.Remove(ctx, id)
+	if err := m.Engine.Remove(ctx, id); err != nil {
+		return err
+	}
+	// The agent may have mended the namespace meanwhile, for a container that
+	// its restart policy was about to start.
+	if err := m.net.Detach(ctx, m.Root.Netns(id)); err != nil {
+		return fmt.Errorf("network: %w", err)
+	}
+	return nil
 }
 
 // Sweep takes away what killed commands have left: containers that they were
