@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -38,10 +39,10 @@ func (h *Host) CreateContainer(ctx context.Context, c scheduler.Create) (retErr 
 		return err
 	}
 	defer func() {
-		if retErr != nil {
-			err = h.volumes.RemoveFiles(context.WithoutCancel(ctx), cfg.ID) // the first error is the one to tell
+		if retErr != nil { // which is the one to tell; what cannot be undone now is left to the next command
+			err = h.remove(context.WithoutCancel(ctx), cfg.ID)
 		}
-		end(err == nil)
+		end(err == nil || errors.Is(err, engine.ErrNotFound))
 	}()
 	if err := h.finish(ctx, c, &cfg); err != nil {
 		return err
