@@ -92,7 +92,7 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 				Backoff:           backoff.Config{BaseDelay: reconnectDelay / 10, Multiplier: 2, MaxDelay: reconnectDelay},
 				MinConnectTimeout: connectTimeout,
 			}),
-			grpc.WithChainUnaryInterceptor(retryReads),
+			grpc.WithChainUnaryInterceptor(retryReads, traceCalls),
 		}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to containerd at %s: %w", cfg.Address, err)
@@ -172,6 +172,17 @@ func retryReads(ctx context.Context, method string, req, reply any, cc *grpc.Cli
 		return err
 	}
 	return invoke(ctx, method, req, reply, cc, opts...)
+}
+
+// traceCalls logs how long containerd took for each call.
+func traceCalls(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if !slog.Default().Enabled(ctx, slog.LevelDebug) {
+		return invoke(ctx, method, req, reply, cc, opts...)
+	}
+	begun := time.Now()
+	err := invoke(ctx, method, req, reply, cc, opts...)
+	slog.DebugContext(ctx, "containerd", "call", method, "took", time.Since(begun), "code", status.Code(err))
+	return err
 }
 
 // answersAgain waits until containerd serves, no longer than reconnectWithin.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/compose-first/compose/host"
@@ -20,6 +21,7 @@ func (a *app) perform(ctx context.Context, plan scheduler.Plan, h scheduler.Host
 	return scheduler.Run(ctx, plan, h, scheduler.RunOptions{
 		Parallel: a.global.parallel,
 		Notify: func(e scheduler.Event) {
+			trace(e)
 			d := a.shown()
 			if e.Text == "" || hidden != nil && hidden(e) || d == nil {
 				return
@@ -27,6 +29,13 @@ func (a *app) perform(ctx context.Context, plan scheduler.Plan, h scheduler.Host
 			d.Emit(eventOf(e))
 		},
 	})
+}
+
+// trace logs how long a step took.
+func trace(e scheduler.Event) {
+	if e.Step != nil && e.State != scheduler.Started {
+		slog.Debug("step", "step", e.Step.String(), "state", e.State, "took", e.Elapsed)
+	}
 }
 
 // eventOf is a step's event as the display takes it.
