@@ -176,14 +176,11 @@ func runTests(m *testing.M) (code int, retErr error) {
 	if nets, err = netplan.NewHost(root); err != nil {
 		return 1, err
 	}
-	n, err := netplan.Define("t", "default", types.NetworkConfig{Name: "t_default"})
+	n, err := netplan.Define("t", "default", "hash", types.NetworkConfig{Name: "t_default"})
 	if err != nil {
 		return 1, err
 	}
-	if network, err = netplan.OpenStore(root).Create(ctx, n); err != nil {
-		return 1, err
-	}
-	if err := nets.Ensure(ctx, network); err != nil {
+	if network, err = nets.Create(ctx, n); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil

@@ -119,7 +119,7 @@ func (m *mender) rewire(ctx context.Context, c engine.Container, networks map[st
 			return fmt.Errorf("network %s: %w", a.Network, netplan.ErrNotFound)
 		}
 		if err := m.agent.net.Ensure(ctx, n); err != nil {
-			return fmt.Errorf("network %s: %w", n.Name, err)
+			return err
 		}
 		wires = append(wires, netplan.Wire{Attachment: a, Network: n})
 	}

@@ -16,26 +16,10 @@ const (
 	goodRun    = 10 * time.Second
 )
 
-// Policies of a container.
-const (
-	policyAlways        = "always"
-	policyUnlessStopped = "unless-stopped"
-	policyOnFailure     = "on-failure"
-)
-
-// wantsRestart reports whether a container that has ended is to run again:
-// its policy says so, and nobody has stopped it by hand.
-func wantsRestart(p project.Restart, stopped bool, exitCode, restarts int) bool {
-	if stopped {
-		return false
-	}
-	switch p.Name {
-	case policyAlways, policyUnlessStopped:
-		return true
-	case policyOnFailure:
-		return exitCode != 0 && (p.Max == 0 || restarts < p.Max)
-	}
-	return false
+// wantsRestart reports whether a container that has ended, after so many
+// restarts, is to run again: its policy says so, and nobody has stopped it by hand.
+func wantsRestart(c engine.Container, restarts int) bool {
+	return !c.Stopped && c.Record.Restart.Again(c.ExitCode, restarts)
 }
 
 // nextPause is the pause before the next restart, after a run that lasted ran
@@ -47,20 +31,18 @@ func nextPause(last, ran time.Duration) time.Duration {
 	return min(2*last, lastPause)
 }
 
-// wantsBoot reports whether the start of the engine starts a container: those
-// of "always" even when they had been stopped, those of "unless-stopped" only
-// when not, and those of "on-failure" that the machine took down with it.
+// wantsBoot reports whether the start of the engine starts a container: none
+// that was stopped by hand, whatever its policy, and those of "on-failure" only
+// when the machine took them down with it.
 func wantsBoot(c engine.Container) bool {
-	if c.StartedAt.IsZero() || up(c) {
+	if c.StartedAt.IsZero() || up(c) || c.Stopped {
 		return false
 	}
 	switch c.Record.Restart.Name {
-	case policyAlways:
+	case project.RestartAlways, project.RestartUnlessStopped:
 		return true
-	case policyUnlessStopped:
-		return !c.Stopped
-	case policyOnFailure:
-		return !c.Stopped && lost(c)
+	case project.RestartOnFailure:
+		return lost(c)
 	}
 	return false
 }
@@ -93,5 +75,5 @@ func settled(c engine.Container) bool { return c.Labels[project.LabelFinishedAt]
 // that has ended.
 func needsCare(c engine.Container) bool {
 	return ended(c) && (!settled(c) || c.Labels[project.LabelRestarting] != "" ||
-		wantsRestart(c.Record.Restart, c.Stopped, c.ExitCode, c.RestartCount))
+		wantsRestart(c, c.RestartCount))
 }

@@ -132,7 +132,7 @@ func (r *restarts) attend(c engine.Container) {
 // yield waits a moment where a container is not to be restarted: a command that
 // has stopped it writes down its end itself, and needs no help with it.
 func (r *restarts) yield(ctx context.Context, c engine.Container) error {
-	if wantsRestart(c.Record.Restart, c.Stopped, c.ExitCode, c.RestartCount) {
+	if wantsRestart(c, c.RestartCount) {
 		return nil
 	}
 	if err := pause(ctx, commandPatience); err != nil {
@@ -157,7 +157,7 @@ func (r *restarts) care(ctx context.Context, id string, poke <-chan struct{}) er
 			return nil
 		}
 		count := c.RestartCount + failed
-		if !wantsRestart(c.Record.Restart, c.Stopped, c.ExitCode, count) {
+		if !wantsRestart(c, count) {
 			return r.setRestarting(ctx, c, false)
 		}
 		if err := r.setRestarting(ctx, c, true); err != nil {

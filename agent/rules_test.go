@@ -111,7 +111,8 @@ func TestWantsRestart(t *testing.T) {
 		{"on-failure:2 after two", project.Restart{Name: "on-failure", Max: 2}, false, 1, 2, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := wantsRestart(tt.policy, tt.stopped, tt.exit, tt.restarts); got != tt.want {
+			c := engine.Container{Record: project.Record{Restart: tt.policy}, Stopped: tt.stopped, ExitCode: tt.exit}
+			if got := wantsRestart(c, tt.restarts); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})
@@ -146,12 +147,13 @@ func TestWantsBoot(t *testing.T) {
 		want   bool
 	}{
 		{"always", "always", nil, true},
-		{"always, stopped by hand", "always", func(c *engine.Container) { c.Stopped = true; c.FinishedAt = birth }, true},
+		{"always, stopped by hand", "always", func(c *engine.Container) { c.Stopped = true; c.FinishedAt = birth }, false},
 		{"never started", "always", func(c *engine.Container) { c.StartedAt = time.Time{}; c.State = engine.StateCreated }, false},
 		{"it runs", "always", func(c *engine.Container) { c.State = engine.StateRunning }, false},
 		{"unless-stopped", "unless-stopped", nil, true},
 		{"unless-stopped, stopped", "unless-stopped", func(c *engine.Container) { c.Stopped = true }, false},
 		{"on-failure that was running", "on-failure", nil, true},
+		{"on-failure, stopped", "on-failure", func(c *engine.Container) { c.Stopped = true }, false},
 		{"on-failure that had ended", "on-failure", func(c *engine.Container) { c.FinishedAt = birth; c.ExitCode = 1 }, false},
 		{"no", "no", nil, false},
 	} {

@@ -49,7 +49,7 @@ func (h *Host) address(ctx context.Context, c scheduler.Create, cfg *engine.Crea
 	for i := range r.Networks {
 		n, err := h.networks.Get(r.Networks[i].Network)
 		if err != nil {
-			return fmt.Errorf("network %s: %w", r.Networks[i].Network, err)
+			return err
 		}
 		if err := h.attach(n, c, &r.Networks[i]); err != nil {
 			return err
@@ -115,18 +115,18 @@ func (h *Host) attach(n netplan.Network, c scheduler.Create, a *project.Attachme
 			continue
 		}
 		if static := family.address.Addr(); static.IsValid() {
-			subnet, err := subnetOf(n, static)
+			address, err := n.Static(static)
 			if err != nil {
 				return err
 			}
 			if holder := taken[static]; holder != "" && holder != c.Replaces {
 				return fmt.Errorf("network %s: address %s is in use by container %.12s", n.Name, static, holder)
 			}
-			*family.address = netip.PrefixFrom(static, subnet.Bits())
+			*family.address = address
 		} else {
 			free, err := family.free(busy)
 			if err != nil {
-				return fmt.Errorf("network %s: %w", n.Name, err)
+				return err
 			}
 			*family.address = free
 		}
@@ -134,18 +134,6 @@ func (h *Host) attach(n netplan.Network, c scheduler.Create, a *project.Attachme
 		taken = h.others.holder[n.Name]
 	}
 	return nil
-}
-
-// subnetOf is the subnet of n that a static address lies in.
-func subnetOf(n netplan.Network, a netip.Addr) (netip.Prefix, error) {
-	var subnets []netip.Prefix
-	for _, pool := range n.Pools {
-		if pool.Subnet.Contains(a) {
-			return pool.Subnet, nil
-		}
-		subnets = append(subnets, pool.Subnet)
-	}
-	return netip.Prefix{}, fmt.Errorf("network %s: address %s is outside its subnets %v", n.Name, a, subnets)
 }
 
 // choosePorts gives each port that leaves the choice a free one of this

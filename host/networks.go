@@ -10,27 +10,19 @@ import (
 	"github.com/compose-first/compose/scheduler"
 )
 
-// CreateNetwork makes the network of a key: its record first, so that what is
-// made of it in the kernel can always be found again.
+// CreateNetwork makes the network of a key.
 func (h *Host) CreateNetwork(ctx context.Context, key string) error {
 	n, err := h.network(key)
 	if err != nil {
 		return err
 	}
-	if n, err = h.networks.Create(ctx, n); err != nil {
-		return fmt.Errorf("network %s: %w", n.Name, err)
-	}
-	return h.net.Ensure(ctx, n)
+	_, err = h.net.Create(ctx, n)
+	return err
 }
 
 // network is the definition of a key of the file.
 func (h *Host) network(key string) (netplan.Network, error) {
-	n, err := netplan.Define(h.project.Name, key, h.project.Networks[key])
-	if err != nil {
-		return netplan.Network{}, err
-	}
-	n.ConfigHash = h.project.NetworkHash(key)
-	return n, nil
+	return netplan.Define(h.project.Name, key, h.project.NetworkHash(key), h.project.Networks[key])
 }
 
 // ReplaceNetwork makes a network anew after its definition has changed.
@@ -69,7 +61,7 @@ func (h *Host) deleteNetwork(ctx context.Context, name string) error {
 		return err
 	}
 	if err := h.net.Delete(ctx, n); err != nil {
-		return fmt.Errorf("network %s: %w", name, err)
+		return err
 	}
 	return h.networks.Delete(name)
 }

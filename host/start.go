@@ -101,7 +101,7 @@ func (h *Host) StopContainer(ctx context.Context, r scheduler.Ref, timeout *time
 // markStopped writes down a stop by hand where somebody acts on it: the agent,
 // for restarts and published ports. Others are spared the write.
 func (h *Host) markStopped(ctx context.Context, c engine.Container) error {
-	if c.Stopped || (c.Record.Restart.Name == "no" && len(c.Record.Ports) == 0) {
+	if c.Stopped || (c.Record.Restart.Name == project.RestartNo && len(c.Record.Ports) == 0) {
 		return nil
 	}
 	return h.Engine.MarkStopped(ctx, c.ID, true)

@@ -3,6 +3,7 @@ package netplan
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // FreeAddress returns the lowest IPv4 address of the network for which taken is
@@ -23,10 +24,10 @@ func (n Network) FreeAddress6(taken func(netip.Addr) bool) (netip.Prefix, error)
 func (n Network) Static(addr netip.Addr) (netip.Prefix, error) {
 	p, ok := n.pool(addr.Is6())
 	if !ok || !p.Subnet.Contains(addr) {
-		return netip.Prefix{}, fmt.Errorf("address %s is in no subnet of network %s", addr, n.Name)
+		return netip.Prefix{}, fmt.Errorf("network %s: address %s is in none of its subnets (%s)", n.Name, addr, n.subnets())
 	}
 	if !p.gives(addr) {
-		return netip.Prefix{}, fmt.Errorf("address %s of network %s is reserved", addr, n.Name)
+		return netip.Prefix{}, fmt.Errorf("network %s: address %s is reserved: it is the gateway's, an auxiliary one, or the subnet's first or last", n.Name, addr)
 	}
 	return netip.PrefixFrom(addr, p.Subnet.Bits()), nil
 }
@@ -34,7 +35,7 @@ func (n Network) Static(addr netip.Addr) (netip.Prefix, error) {
 func (n Network) free(six bool, taken func(netip.Addr) bool) (netip.Prefix, error) {
 	p, ok := n.pool(six)
 	if !ok {
-		return netip.Prefix{}, fmt.Errorf("network %s has no such subnet: %w", n.Name, ErrPoolFull)
+		return netip.Prefix{}, fmt.Errorf("network %s: no subnet of that family: %w", n.Name, ErrPoolFull)
 	}
 	within := p.Subnet
 	if p.Range.IsValid() {
@@ -45,7 +46,15 @@ func (n Network) free(six bool, taken func(netip.Addr) bool) (netip.Prefix, erro
 			return netip.PrefixFrom(a, p.Subnet.Bits()), nil
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("network %s, %s: %w", n.Name, within, ErrPoolFull)
+	return netip.Prefix{}, fmt.Errorf("network %s: %s: %w", n.Name, within, ErrPoolFull)
+}
+
+func (n Network) subnets() string {
+	var texts []string
+	for _, p := range n.Pools {
+		texts = append(texts, p.Subnet.String())
+	}
+	return strings.Join(texts, ", ")
 }
 
 // pool returns the network's pool of an address family.

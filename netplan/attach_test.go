@@ -40,12 +40,9 @@ func newHost(t testing.TB) *Host {
 // newNetwork makes a network with its bridge and rules.
 func newNetwork(t testing.TB, h *Host, key string, def types.NetworkConfig) Network {
 	t.Helper()
-	n, err := Define("shop", key, def)
+	n, err := Define("shop", key, "hash", def)
 	if err == nil {
-		n, err = h.store.Create(t.Context(), n)
-	}
-	if err == nil {
-		err = h.Ensure(t.Context(), n)
+		n, err = h.Create(t.Context(), n)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -354,7 +351,7 @@ func TestEnsure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = netlink.LinkDel(foreign) }()
-	used, err := Define("shop", "used", types.NetworkConfig{DriverOpts: types.Options{optionBridge: "theirs0"}, Ipam: pools("10.77.0.0/24", "", "")})
+	used, err := Define("shop", "used", "hash", types.NetworkConfig{DriverOpts: types.Options{optionBridge: "theirs0"}, Ipam: pools("10.77.0.0/24", "", "")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,6 +369,68 @@ func TestEnsure(t *testing.T) {
 		t.Error(err)
 	}
 	_ = h.Delete(t.Context(), used)
+}
+
+// Engines of one machine, each with records of its own, never choose the same
+// subnet; and one does not bring a bridge back into a subnet that another has
+// taken while it was gone.
+func TestEnginesOfOneMachine(t *testing.T) {
+	const engines, each = 4, 3
+	var hosts []*Host
+	for range engines {
+		hosts = append(hosts, newHost(t))
+	}
+	made := make(chan Network, engines*each)
+	var running sync.WaitGroup
+	for _, h := range hosts {
+		for i := range each {
+			running.Go(func() {
+				n, err := Define("shop", fmt.Sprint("net", i), "hash", types.NetworkConfig{})
+				if err == nil {
+					n, err = h.Create(context.Background(), n)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				made <- n
+			})
+		}
+	}
+	running.Wait()
+	close(made)
+	subnets := map[netip.Prefix]string{}
+	var one Network
+	for n := range made {
+		if other := subnets[n.Pools[0].Subnet]; other != "" {
+			t.Errorf("bridges %s and %s share %s", other, n.Bridge, n.Pools[0].Subnet)
+		}
+		subnets[n.Pools[0].Subnet] = n.Bridge
+		one = n
+	}
+	for _, bridge := range subnets {
+		if err := deleteNow(bridge); err != nil {
+			t.Error(err)
+		}
+	}
+
+	theirs := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "theirs0"}}
+	if err := netlink.LinkAdd(theirs); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = netlink.LinkDel(theirs) }()
+	p := one.Pools[0]
+	address := &net.IPNet{IP: p.Gateway.AsSlice(), Mask: net.CIDRMask(p.Subnet.Bits(), 32)}
+	err := netlink.AddrAdd(theirs, &netlink.Addr{IPNet: address})
+	if err == nil {
+		err = netlink.LinkSetUp(theirs)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = hosts[0].Ensure(t.Context(), one)
+	if want := fmt.Sprintf("network %s: subnet %s is taken by interface theirs0", one.Name, p.Subnet); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s…", err, want)
+	}
 }
 
 func deleteNow(name string) error {
@@ -401,7 +460,7 @@ func BenchmarkEnsure(b *testing.B) {
 func BenchmarkNetwork(b *testing.B) {
 	h := newHost(b)
 	newNetwork(b, h, "other", types.NetworkConfig{}) // the table is there, as it mostly is
-	n, err := Define("shop", "default", types.NetworkConfig{Ipam: pools("10.66.0.0/16", "", "")})
+	n, err := Define("shop", "default", "hash", types.NetworkConfig{Ipam: pools("10.66.0.0/16", "", "")})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -22,6 +22,9 @@ func (h *Host) ensureBridge(n Network) error {
 	defer socket.close()
 	link, err := netlink.LinkByName(n.Bridge)
 	if isMissing(err) {
+		if err := checkClash(n); err != nil {
+			return err
+		}
 		if err := h.makeBridge(socket, n); err != nil {
 			return err
 		}

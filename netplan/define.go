@@ -2,7 +2,6 @@ package netplan
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/compose-first/compose/project"
@@ -50,11 +48,11 @@ const (
 )
 
 // Define turns a network of the Compose file into a Network and checks it: an
-// error names the network and the key. Pools stay empty where the file gives
-// no subnet: Store.Create chooses them. ID and Created are new each time; all
-// else follows from the arguments. An external network comes back with its
-// Name and Key alone, since its record is another's.
-func Define(projectName, key string, def types.NetworkConfig) (Network, error) {
+// error names the network and the key. hash is that of its definition. Pools
+// stay empty where the file gives no subnet: Store.Create chooses them. ID and
+// Created are new each time; all else follows from the arguments. An external
+// network comes back with its Name and Key alone, since its record is another's.
+func Define(projectName, key, hash string, def types.NetworkConfig) (Network, error) {
 	n := Network{Key: key, Name: def.Name}
 	if n.Name == "" {
 		n.Name = projectName + "_" + key
@@ -77,7 +75,7 @@ func Define(projectName, key string, def types.NetworkConfig) (Network, error) {
 	if err := n.complete(def.Ipam); err != nil {
 		return Network{}, fmt.Errorf("network %s: %w", key, err)
 	}
-	n.ConfigHash = n.hash(def)
+	n.ConfigHash = hash
 	n.Labels = map[string]string{}
 	maps.Copy(n.Labels, def.Labels)
 	maps.Copy(n.Labels, def.CustomLabels)
@@ -207,29 +205,6 @@ func parsePool(c *types.IPAMPool) (Pool, error) {
 		p.Aux[name] = a
 	}
 	return p, p.check()
-}
-
-// hash covers what the file says, and nothing that is chosen: it changes when,
-// and only when, the network must be made anew.
-func (n Network) hash(def types.NetworkConfig) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "name %q\ndriver %q\ninternal %t\nipv4 %t\nipv6 %t\n", n.Name, n.Driver, n.Internal, n.EnableIPv4, n.EnableIPv6)
-	for _, p := range n.Pools {
-		fmt.Fprintf(&b, "pool %s %s %s\n", p.Subnet, p.Gateway, p.Range)
-		for _, name := range slices.Sorted(maps.Keys(p.Aux)) {
-			fmt.Fprintf(&b, "aux %q %s\n", name, p.Aux[name])
-		}
-	}
-	for _, m := range []struct {
-		kind   string
-		values map[string]string
-	}{{"option", n.Options}, {"ipam", def.Ipam.Options}, {"label", def.Labels}} {
-		for _, name := range slices.Sorted(maps.Keys(m.values)) {
-			fmt.Fprintf(&b, "%s %q %q\n", m.kind, name, m.values[name])
-		}
-	}
-	sum := sha256.Sum256([]byte(b.String()))
-	return hex.EncodeToString(sum[:])
 }
 
 // option reports whether a boolean driver option is on.

@@ -44,6 +44,26 @@ func (h *Host) Ensure(ctx context.Context, n Network) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	there, err := bridgeThere(n)
+	if err != nil {
+		return fmt.Errorf("network %s: %w", n.Name, err)
+	}
+	if !there {
+		turn, err := takeTurn(ctx, n)
+		if err != nil {
+			return fmt.Errorf("network %s: %w", n.Name, err)
+		}
+		defer turn.Release()
+	}
+	return h.make(n)
+}
+
+// make does the work of Ensure. Whoever calls it has the turn, if the bridge is
+// to be made.
+func (h *Host) make(n Network) error {
+	if n.Driver != DriverBridge {
+		return nil
+	}
 	// The rules come first: no packet of the bridge goes without them.
 	if err := h.ensureRules(n); err != nil {
 		return fmt.Errorf("network %s: %w", n.Name, err)
@@ -81,15 +101,9 @@ func HostRoutes() ([]netip.Prefix, error) {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
 	for _, r := range routes {
-		if r.Dst == nil {
-			continue
+		if p, ok := routePrefix(r); ok {
+			prefixes = append(prefixes, p)
 		}
-		a, ok := netip.AddrFromSlice(r.Dst.IP)
-		bits, _ := r.Dst.Mask.Size()
-		if a = a.Unmap(); !ok || bits == 0 || a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast() {
-			continue
-		}
-		prefixes = append(prefixes, netip.PrefixFrom(a, bits).Masked())
 	}
 	return append(prefixes, resolvers("/etc/resolv.conf")...), nil
 }

@@ -80,8 +80,9 @@ func (s *Store) Get(name string) (Network, error) {
 // Create gives n a free subnet for each address family that has none, saves
 // it, and returns it. Subnets that n comes with must overlap neither another
 // network nor a route of this host. All of it happens under one lock, so that
-// two commands never choose the same subnet. A network of that name which has
-// a record already is returned as it is.
+// two commands of the engine never choose the same subnet; Host.Create sees to
+// other engines. A network of that name which has a record already is returned
+// as it is.
 func (s *Store) Create(ctx context.Context, n Network) (Network, error) {
 	held, err := lock.Take(ctx, s.root.Lock("networks"), "create network "+n.Name, nil)
 	if err != nil {

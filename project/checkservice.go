@@ -168,11 +168,11 @@ func (l *loading) checkLife(s types.ServiceConfig) error {
 func parseRestart(s string) (Restart, error) {
 	name, limit, bounded := strings.Cut(s, ":")
 	switch {
-	case s == "" || s == "no":
-		return Restart{Name: "no"}, nil
-	case s == "always" || s == "unless-stopped" || s == "on-failure":
+	case s == "" || s == RestartNo:
+		return Restart{Name: RestartNo}, nil
+	case s == RestartAlways || s == RestartUnlessStopped || s == RestartOnFailure:
 		return Restart{Name: s}, nil
-	case name == "on-failure" && bounded:
+	case name == RestartOnFailure && bounded:
 		n, err := strconv.ParseUint(limit, 10, 31)
 		if err != nil {
 			return Restart{}, fmt.Errorf("invalid number of restarts %q", limit)

@@ -89,8 +89,17 @@ type Link struct {
 	Alias   string `json:"alias"`
 }
 
-// Restart is a restart policy: Name is "no", "always", "on-failure" or
-// "unless-stopped"; Max bounds the restarts of on-failure, 0 is no bound.
+// Names of restart policies.
+// Source: Compose Specification, 05-services.md, restart.
+const (
+	RestartNo            = "no"
+	RestartAlways        = "always"
+	RestartUnlessStopped = "unless-stopped"
+	RestartOnFailure     = "on-failure"
+)
+
+// Restart is a restart policy; Max bounds the restarts of on-failure, 0 is no
+// bound.
 type Restart struct {
 	Name string `json:"name"`
 	Max  int    `json:"max,omitempty"`
@@ -100,9 +109,9 @@ type Restart struct {
 // restarts, is to run again, as far as its policy is concerned.
 func (r Restart) Again(exitCode, restarts int) bool {
 	switch r.Name {
-	case "always", "unless-stopped":
+	case RestartAlways, RestartUnlessStopped:
 		return true
-	case "on-failure":
+	case RestartOnFailure:
 		return exitCode != 0 && (r.Max == 0 || restarts < r.Max)
 	}
 	return false

@@ -282,13 +282,7 @@ func (f *follower) report(ctx context.Context, s *stream) {
 // restarts reports whether a container's policy starts it again after it
 // ended with code.
 func restarts(c engine.Container, code int) bool {
-	switch r := c.Record.Restart; r.Name {
-	case "always", "unless-stopped":
-		return !c.Stopped
-	case "on-failure":
-		return !c.Stopped && code != 0 && (r.Max == 0 || c.RestartCount < r.Max)
-	}
-	return false
+	return !c.Stopped && c.Record.Restart.Again(code, c.RestartCount)
 }
 
 // shortName is the container's name as log lines begin with it: without the

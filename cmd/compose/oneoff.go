@@ -230,7 +230,7 @@ func (o runOptions) adjust(service string) func(*engine.CreateConfig) {
 		}
 		r := &c.Record
 		r.OneOff, r.Number = true, 0
-		r.Restart = project.Restart{Name: "no"}
+		r.Restart = project.Restart{Name: project.RestartNo}
 		r.TTY, r.Stdin = !o.noTTY, o.interactive && !o.detach
 		for i := range r.Networks {
 			if !o.useAliases {

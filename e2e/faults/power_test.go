@@ -42,6 +42,7 @@ services:
     restart: on-failure
     networks: [front]
   byhand: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, restart: unless-stopped}
+  byhand2: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, restart: always}
   plain: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL}
 networks: {front: {}, back: {internal: true}}
 volumes: {data: {}}
@@ -49,7 +50,7 @@ secrets: {key: {environment: FAULT_KEY}}
 `, port))
 	f.must("up", "-d", "--wait")
 	f.must("exec", "db", "sh", "-c", "echo precious > /data/file; sync")
-	f.must("stop", "byhand")
+	f.must("stop", "byhand", "byhand2")
 	addresses := f.addresses()
 	var longest time.Duration
 	for range times(1, 10) {
@@ -65,7 +66,7 @@ secrets: {key: {environment: FAULT_KEY}}
 			start := time.Now()
 			f.must("engine", "start")
 			longest = max(longest, time.Since(start))
-			if got, want := f.states(), "byhand exited, db running, plain exited, retry running, web running"; got != want {
+			if got, want := f.states(), "byhand exited, byhand2 exited, db running, plain exited, retry running, web running"; got != want {
 				f.Errorf("there is %q, want %q", got, want)
 			}
 			f.until(patience, "the published port answers", func() bool { return answers(port) == nil })

@@ -22,6 +22,11 @@ const (
 	defaultRun   = "/run/compose"
 )
 
+// SubnetLock is held while a subnet is chosen and taken. It is one for all
+// engines of the machine: they share its routes.
+// Source: Filesystem Hierarchy Standard 3.0, /run.
+const SubnetLock = "/run/compose-subnets.lock"
+
 // Root is the two folders of an engine.
 type Root struct {
 	State string // kept over a reboot
