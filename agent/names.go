@@ -8,6 +8,7 @@ import (
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/netplan"
 	"github.com/compose-first/compose/netplan/dns"
+	"github.com/compose-first/compose/project"
 )
 
 // endpoints is what the names of running containers mean. keys gives, by full
@@ -60,17 +61,43 @@ func hasResolver(c engine.Container) bool {
 	return c.Record.NetworkMode == "" && len(c.Record.Networks) > 0
 }
 
+// wayOut gives, by full name, the networks that lead out of the machine.
+func wayOut(networks []netplan.Network) map[string]bool {
+	open := make(map[string]bool, len(networks))
+	for _, n := range networks {
+		open[n.Name] = !n.Internal
+	}
+	return open
+}
+
 // resolverClient is a container as its resolver sees it. host is the host's
-// resolvers, asked where the container names none of its own.
-func resolverClient(c engine.Container, host []string) dns.Client {
+// resolvers, asked where the container names none of its own. One that has no
+// network which is open reaches no resolver but those on its networks: a
+// question says as much to the outside as any other packet.
+func resolverClient(c engine.Container, host []string, open map[string]bool) dns.Client {
 	client := dns.Client{ContainerID: c.ID, Upstream: c.Record.DNS.Servers}
 	if len(client.Upstream) == 0 {
 		client.Upstream = host
 	}
+	out := false
 	for _, a := range c.Record.Networks {
 		client.Networks = append(client.Networks, a.Network)
+		out = out || open[a.Network]
+	}
+	if !out {
+		client.Upstream = slices.DeleteFunc(slices.Clone(client.Upstream), func(server string) bool {
+			return !onNetwork(c.Record.Networks, server)
+		})
 	}
 	return client
+}
+
+// onNetwork reports whether an address is of a subnet that a container is in.
+func onNetwork(networks []project.Attachment, server string) bool {
+	at, err := netip.ParseAddr(server)
+	return err == nil && slices.ContainsFunc(networks, func(a project.Attachment) bool {
+		return a.Address.Masked().Contains(at) || a.Address6.Masked().Contains(at)
+	})
 }
 
 // nameservers reads the resolvers of a resolv.conf file.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/compose-first/compose/engine"
+	"github.com/compose-first/compose/netplan"
 	"github.com/compose-first/compose/netplan/dns"
 )
 
@@ -81,7 +82,7 @@ func (n *names) apply(containers []engine.Container) error {
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	host := hostResolvers()
+	host, open := hostResolvers(), wayOut(networks)
 	errs := []error{err}
 	wanted := map[string]bool{}
 	for _, c := range containers {
@@ -95,7 +96,7 @@ func (n *names) apply(containers []engine.Container) error {
 		if up(c) {
 			delete(n.awaited, c.ID)
 		}
-		errs = append(errs, n.ensure(c, host))
+		errs = append(errs, n.ensure(c, host, open))
 	}
 	for id := range n.resolvers {
 		if !wanted[id] && !time.Now().Before(n.awaited[id]) {
@@ -111,20 +112,26 @@ func (n *names) ready(c engine.Container) error {
 	if !hasResolver(c) {
 		return nil
 	}
+	var networks []netplan.Network
+	for _, a := range c.Record.Networks {
+		if network, err := n.agent.networks.Get(a.Network); err == nil { // a way out that nobody can vouch for is none
+			networks = append(networks, network)
+		}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.awaited[c.ID] = time.Now().Add(awaited)
-	return n.ensure(c, hostResolvers())
+	return n.ensure(c, hostResolvers(), wayOut(networks))
 }
 
 // ensure makes sure of a container's resolver. n.mu is held.
-func (n *names) ensure(c engine.Container, host []string) error {
+func (n *names) ensure(c engine.Container, host []string, open map[string]bool) error {
 	path := n.agent.Root.Netns(c.ID)
 	netns, err := inode(path)
 	if err != nil {
 		return fmt.Errorf("names of %s: %w", c.Name, err)
 	}
-	client := resolverClient(c, host)
+	client := resolverClient(c, host, open)
 	if r := n.resolvers[c.ID]; r != nil {
 		if r.netns == netns && r.alive() && sameClient(r.client, client) {
 			return nil

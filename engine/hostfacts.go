@@ -23,6 +23,7 @@ type hostFacts struct {
 	Caps        []string          // that the engine has and can give, "CAP_CHOWN"
 	HardLimits  map[string]uint64 // by "RLIMIT_NOFILE": what can be given without CAP_SYS_RESOURCE
 	OpenFiles   uint64            // fs.nr_open: no process may have more descriptors
+	Throttles   []string          // where the processors tell how hot they were
 	OOMScoreAdj int               // the engine's own: no lower one can be given without CAP_SYS_RESOURCE
 }
 
@@ -50,6 +51,7 @@ func lookAtHost() (hostFacts, error) {
 		OpenFiles:   readNumber("/proc/sys/fs/nr_open"),
 		OOMScoreAdj: int(readNumber("/proc/self/oom_score_adj")),
 	}
+	h.Throttles, _ = filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle")
 	if h.CgroupV2 {
 		swap, _ := filepath.Glob(cgroupRoot + "/*/memory.swap.max")
 		h.SwapLimits = len(swap) > 0

@@ -22,7 +22,8 @@ var defaultCaps = []string{
 	"CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
 }
 
-// maskedPaths cannot be read by a container, readonlyPaths not written.
+// maskedPaths cannot be read by a container, nor what the host has of
+// thermal_throttle; readonlyPaths cannot be written.
 // Source: Docker, oci/defaults.go.
 var (
 	maskedPaths = []string{
@@ -158,7 +159,7 @@ func (b *specBuilder) security() error {
 	}
 	b.spec.Process.NoNewPrivileges = o.noNewPrivileges
 	if !b.Service.Privileged && !o.openPaths {
-		b.spec.Linux.MaskedPaths = maskedPaths
+		b.spec.Linux.MaskedPaths = slices.Concat(maskedPaths, b.host.Throttles)
 		b.spec.Linux.ReadonlyPaths = readonlyPaths
 	}
 	if err := b.seccomp(o.seccomp); err != nil {

@@ -26,6 +26,7 @@ func testHost() hostFacts {
 		CgroupV2: true, SwapLimits: true, OpenFiles: 1 << 20,
 		Caps:       append(slices.Clone(defaultCaps), "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE"),
 		HardLimits: map[string]uint64{"RLIMIT_NOFILE": 20000},
+		Throttles:  []string{"/sys/devices/system/cpu/cpu0/thermal_throttle"},
 	}
 }
 
@@ -122,7 +123,8 @@ func TestSpecOfKey(t *testing.T) {
 		{"privileged has every capability", `privileged: true`, caps, `17`},
 		{"privileged: nothing is masked", `privileged: true`, func(s *specs.Spec) any { return []any{s.Linux.MaskedPaths, s.Linux.ReadonlyPaths, s.Linux.Seccomp} }, `[null,null,null]`},
 		{"privileged: /sys is writable", `privileged: true`, mount("/sys"), `"sysfs nosuid,noexec,nodev,rw"`},
-		{"masked and read-only paths", ``, func(s *specs.Spec) any { return fmt.Sprint(len(s.Linux.MaskedPaths), len(s.Linux.ReadonlyPaths)) }, `"12 5"`},
+		{"masked and read-only paths", ``, func(s *specs.Spec) any { return fmt.Sprint(len(s.Linux.MaskedPaths), len(s.Linux.ReadonlyPaths)) }, `"13 5"`},
+		{"where the processors tell their heat is masked too", ``, func(s *specs.Spec) any { return s.Linux.MaskedPaths[len(s.Linux.MaskedPaths)-1] }, `"/sys/devices/system/cpu/cpu0/thermal_throttle"`},
 		{"systempaths=unconfined", `security_opt: [systempaths=unconfined]`, func(s *specs.Spec) any { return s.Linux.MaskedPaths }, `null`},
 		{"seccomp by default", ``, func(s *specs.Spec) any { return s.Linux.Seccomp.DefaultAction }, `"SCMP_ACT_ERRNO"`},
 		{"seccomp=unconfined", `security_opt: ["seccomp:unconfined"]`, func(s *specs.Spec) any { return s.Linux.Seccomp }, `null`},

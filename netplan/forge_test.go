@@ -8,18 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-func jumpTo(chain string) []expr.Any {
-	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
-}
-
 // loopbackByWire sends packets to 127.0.0.1 through the interface to the host:
 // what a neighbour does to get at what is published for the host alone.
-func loopbackByWire(t *testing.T, from place, to string) {
+func loopbackByWire(t *testing.T, from place, targets ...string) {
 	err := from.in(func() error {
 		socket, err := openRTNL()
 		if err != nil {
@@ -50,51 +45,66 @@ func loopbackByWire(t *testing.T, from place, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, protocol := range []string{"tcp", "udp"} {
-		if got := try(from, protocol, to); got != "silence" && got != "refused" {
-			t.Errorf("%s: got %q", protocol, got)
+	for _, to := range targets {
+		for _, protocol := range []string{"tcp", "udp"} {
+			if got := try(from, protocol, to); got != "silence" && got != "refused" {
+				t.Errorf("%s to %s: got %q", protocol, to, got)
+			}
 		}
 	}
 }
 
-// forgedSenders sends UDP packets under addresses that are not the sender's.
-func forgedSenders(t *testing.T, h *Host, world, client, web, db place, gateway netip.Addr) {
-	listen := func(p place, at string) net.PacketConn {
-		var c net.PacketConn
-		if err := p.in(func() (err error) { c, err = net.ListenPacket("udp4", at); return err }); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
-	port := freshPort()
-	host := place{name: "host"}
+// forgedSenders sends UDP packets under addresses that are not the sender's, to
+// the host: as a first packet, and as the answer to one that the host has sent.
+func forgedSenders(t *testing.T, world, client, web, db, safe place) {
+	gateway := func(p place) netip.Addr { return p.wires[0].Network.Pools[0].Gateway }
+	everybody := netip.MustParseAddr("255.255.255.255")
 	for _, tt := range []struct {
 		what       string
-		from, to   place
-		target     netip.Addr
-		as         netip.Addr
+		from       place
+		target, as netip.Addr
+		known      bool // the host has asked whom the packet seems to be from
 		mustArrive bool
 	}{
-		{"a true sender", client, host, gateway, client.address(0), true},
-		{"a container as one of another network, to the host", client, host, gateway, db.address(0), false},
-		{"a container as a stranger, to the host", client, host, gateway, netip.MustParseAddr("198.51.100.9"), false},
-		{"an outsider as a container, to the host", world, host, hostOutside.Addr(), web.address(0), false},
+		{"a true sender", client, gateway(client), client.address(0), false, true},
+		{"a true answer", db, gateway(db), db.address(0), true, true},
+		{"a container as one of another network", client, gateway(client), db.address(0), false, false},
+		{"a container as one of another network that was asked", client, gateway(db), db.address(0), true, false},
+		{"a container as a stranger", client, gateway(client), netip.MustParseAddr("198.51.100.9"), false, false},
+		{"a container as the host", client, gateway(client), hostOutside.Addr(), false, false},
+		{"an outsider as a container", world, hostOutside.Addr(), web.address(0), false, false},
+		{"an outsider as a container that was asked", world, gateway(web), web.address(0), true, false},
+		{"a container to all on its network", client, last(client.wires[0].Network.Pools[0].Subnet), client.address(0), false, true},
+		{"an internal container to all on its network", safe, last(safe.wires[0].Network.Pools[0].Subnet), safe.address(0), false, false},
+		{"an internal container to all", safe, everybody, safe.address(0), false, false},
+		{"an internal container to all hosts", safe, netip.MustParseAddr("224.0.0.1"), safe.address(0), false, false},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
-			port++
-			c := listen(tt.to, netip.AddrPortFrom(netip.IPv4Unspecified(), port).String())
-			if err := tt.from.in(func() error { return sendForged(tt.as, netip.AddrPortFrom(tt.target, port)) }); err != nil {
+			c, err := net.ListenPacket("udp4", "0.0.0.0:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			own := c.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+			if tt.known {
+				if _, err := c.WriteTo([]byte("?"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(tt.as, forgedPort))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := tt.from.in(func() error { return sendForged(tt.as, netip.AddrPortFrom(tt.target, own)) }); err != nil {
 				t.Fatal(err)
 			}
 			_ = c.SetReadDeadline(time.Now().Add(patience))
-			_, _, err := c.ReadFrom(make([]byte, 100))
+			_, _, err = c.ReadFrom(make([]byte, 100))
 			if arrived := err == nil; arrived != tt.mustArrive {
 				t.Errorf("arrived: %t, want %t (%v)", arrived, tt.mustArrive, err)
 			}
 		})
 	}
 }
+
+// forgedPort is where forged packets come from.
+const forgedPort = 4321
 
 // sendForged sends one UDP packet with a source address of the caller's choice.
 func sendForged(as netip.Addr, to netip.AddrPort) error {
@@ -103,12 +113,19 @@ func sendForged(as netip.Addr, to netip.AddrPort) error {
 		return err
 	}
 	defer unix.Close(fd)
+	// To everybody, by the one interface that a container and a neighbour have.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
+		return err
+	}
+	if err := unix.BindToDevice(fd, "eth0"); err != nil {
+		return err
+	}
 	p := make([]byte, 20+8+1)
 	p[0], p[8], p[9] = 0x45, 64, unix.IPPROTO_UDP
 	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
 	copy(p[12:], as.AsSlice())
 	copy(p[16:], to.Addr().AsSlice())
-	binary.BigEndian.PutUint16(p[20:], 4321)
+	binary.BigEndian.PutUint16(p[20:], forgedPort)
 	binary.BigEndian.PutUint16(p[22:], to.Port())
 	binary.BigEndian.PutUint16(p[24:], 9)
 	return unix.Sendto(fd, p, 0, &unix.SockaddrInet4{Addr: to.Addr().As4()})

@@ -57,7 +57,7 @@ func isolation(t *testing.T) {
 	loopPort := freshPort()
 	serve(t, host, fmt.Sprintf("127.0.0.1:%d", loopPort))
 
-	anywhere, loopbackOnly, outsideOnly, vaulted := freshPort(), freshPort(), freshPort(), freshPort()
+	anywhere, loopbackOnly, outsideOnly, vaulted, second := freshPort(), freshPort(), freshPort(), freshPort(), freshPort()
 	publish := func(service string, p place, hostIP string, port uint16, protocol string) Published {
 		out := Published{
 			Service:  "shop/" + service,
@@ -69,7 +69,10 @@ func isolation(t *testing.T) {
 		}
 		return out
 	}
+	byOtherLeg := publish("both", both, "", second, "tcp")
+	byOtherLeg.Backends = []netip.AddrPort{netip.AddrPortFrom(both.address(1), 80)} // its default route is by address(0)
 	if err := h.Publish(t.Context(), []Published{
+		byOtherLeg,
 		publish("web", web, "", anywhere, "tcp"), publish("web", web, "", anywhere, "udp"),
 		publish("web", web, "127.0.0.1", loopbackOnly, "tcp"), publish("web", web, "127.0.0.1", loopbackOnly, "udp"),
 		publish("web", web, hostOutside.Addr().String(), outsideOnly, "tcp"),
@@ -103,6 +106,7 @@ func isolation(t *testing.T) {
 		add("another network's container", web, at(db.address(0), 80), closed)
 		add("another network's container, with a leg there itself by the wrong leg", client, at(both.address(1), 80), closed)
 		add("another bridge's gateway", web, at(gateway(back), hostPort), closed)
+		add("a bridge's gateway, from outside", world, at(gateway(back), hostPort), closed)
 		add("an internal network from another", web, at(safe.address(0), 80), closed)
 		add("another network from an internal one", safe, at(web.address(0), 80), closed)
 		add("an internal network's way out", safe, at(neighbour.Addr(), 80), closed)
@@ -129,14 +133,19 @@ func isolation(t *testing.T) {
 	}
 	rows = append(rows, []attempt{
 		{"published on one address, from outside", world, "tcp", at(hostAddr, outsideOnly), sees("web", neighbour.Addr())},
+		{"published by a network without the default route, from outside", world, "tcp", at(hostAddr, second), sees("both", neighbour.Addr())},
 		{"published on one address, by another", host, "tcp", at(local, outsideOnly), refused},
 		{"published from an internal network, from outside", world, "tcp", at(hostAddr, vaulted), refused},
 		{"published from an internal network, from the host", host, "tcp", at(local, vaulted), refused},
 	}...)
 	t.Run("table", func(t *testing.T) { runAttempts(t, rows) })
-	t.Run("loopback by the wire", func(t *testing.T) { loopbackByWire(t, world, at(local, loopbackOnly)) })
-	t.Run("loopback by the bridge", func(t *testing.T) { loopbackByWire(t, client, at(local, loopbackOnly)) })
-	t.Run("forged senders", func(t *testing.T) { forgedSenders(t, h, world, client, web, db, gateway(front)) })
+	t.Run("loopback by the wire", func(t *testing.T) {
+		loopbackByWire(t, world, at(local, loopbackOnly), at(local, loopPort))
+	})
+	t.Run("loopback by the bridge", func(t *testing.T) {
+		loopbackByWire(t, client, at(local, loopbackOnly), at(local, loopPort))
+	})
+	t.Run("forged senders", func(t *testing.T) { forgedSenders(t, world, client, web, db, safe) })
 }
 
 // foreignFirewall makes what iptables makes, and Docker with it: a FORWARD
@@ -156,7 +165,7 @@ func foreignFirewall(t *testing.T, kind string) {
 	chain := forward
 	if kind == userChain {
 		chain = c.AddChain(&nftables.Chain{Name: userChain, Table: filter})
-		c.AddRule(&nftables.Rule{Table: filter, Chain: forward, Exprs: jumpTo(userChain)})
+		c.AddRule(&nftables.Rule{Table: filter, Chain: forward, Exprs: jump(userChain)})
 	}
 	c.AddRule(&nftables.Rule{Table: filter, Chain: chain, Exprs: rule(named(in, "someone0"), accept())})
 	if err := c.Flush(); err != nil {

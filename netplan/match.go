@@ -106,6 +106,12 @@ func known() []expr.Any {
 	return ctBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
 }
 
+// answer matches packets that go back to who opened their connection.
+// Source: linux/nf_conntrack_tuple_common.h, IP_CT_DIR_REPLY.
+func answer() []expr.Any {
+	return []expr.Any{&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1}, equal([]byte{1})}
+}
+
 // published matches packets of connections that were led to another address.
 // Source: linux/nf_conntrack_common.h, IPS_DST_NAT.
 func published() []expr.Any { return ctBits(expr.CtKeySTATUS, 1<<5) }
@@ -139,7 +145,10 @@ func protocol(number byte) []expr.Any {
 }
 
 func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }
-func drop() []expr.Any   { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }
+func jump(chain string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
+}
+func drop() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }
 
 // refuse answers at once that the way is closed, so that nobody waits.
 // Source: linux/netfilter/nf_tables.h, NFT_REJECT_ICMPX_ADMIN_PROHIBITED.

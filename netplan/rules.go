@@ -14,7 +14,7 @@ import (
 
 // baseVersion is that of the rules in base: it is raised with every change of
 // them, so that a table of an older version is made anew.
-const baseVersion = 1
+const baseVersion = 2
 
 // table is the one nftables table of an engine. Its chains are the same for
 // all engines; what differs are the elements of its sets: one row a network.
@@ -79,7 +79,8 @@ func (t *table) sets() []*nftables.Set {
 	return all
 }
 
-// baseChain is a chain that the kernel calls, and its rules.
+// baseChain is a chain and its rules. The kernel calls it at its hook; with
+// none, a rule of another one does.
 type baseChain struct {
 	name     string
 	kind     nftables.ChainType
@@ -89,6 +90,10 @@ type baseChain struct {
 }
 
 var loopback = netip.MustParsePrefix("127.0.0.0/8")
+
+// strays is the chain for packets of containers that came in by a bridge which
+// does not lead to their sender.
+const strays = "strays"
 
 // base lists the chains. Every one accepts what its rules leave alone, so that
 // other people's traffic is other people's affair.
@@ -101,22 +106,28 @@ func (t *table) base() []baseChain {
 			rule(notNamed(in, "lo"), masked(ipTarget(false, 1), loopback), drop()),
 			rule(notNamed(in, "lo"), masked(ipSource(false, 1), loopback), drop()),
 		}},
-		// Containers speak under their own addresses, and nobody else does.
+		{name: strays, rules: [][]expr.Any{
+			rule([]expr.Any{ipSource(false, 1), equal(make([]byte, 4))}, accept()), // DHCP
+			// One of several networks answers a client from outside by the
+			// network that has the default route.
+			rule(answer(), published(), accept()),
+			drop(),
+		}},
+		// Containers speak under their own addresses, and nobody else does: not
+		// even in a connection that is known, or answers could be forged.
 		{"spoofed", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, -150, [][]expr.Any{
-			rule(known(), accept()),
-			rule(among(in, t.bridges), family(false), []expr.Any{ipSource(false, 1), equal(make([]byte, 4))}, accept()), // DHCP
-			rule(among(in, t.bridges), family(false), strayed(), drop()),
+			rule(among(in, t.bridges), family(false), strayed(), jump(strays)),
 			rule(notAmong(in, t.bridges), notNamed(in, "lo"), sourceAmong(t.subnets[0], false), drop()),
 			rule(notAmong(in, t.bridges), notNamed(in, "lo"), sourceAmong(t.subnets[1], true), drop()),
 		}},
 		{"prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, -100, t.lead()},
 		{"output", nftables.ChainTypeNAT, nftables.ChainHookOutput, -100, t.lead()},
 		{"input", nftables.ChainTypeFilter, nftables.ChainHookInput, 0, [][]expr.Any{
-			rule(notAmong(in, t.bridges), accept()),
 			rule(known(), accept()),
-			rule(among(in, t.internal), family(false), local(false), refuse()),
+			rule(named(in, "lo"), accept()),
 			rule(among(in, t.internal), protocol(unix.IPPROTO_ICMPV6), accept()), // neighbour discovery
-			rule(among(in, t.internal), family(true), local(false), refuse()),
+			rule(among(in, t.internal), local(false), refuse()),
+			rule(among(in, t.internal), drop()), // broadcasts, which services of the host listen to
 			rule(t.ownGateway(false), accept()),
 			rule(t.ownGateway(true), accept()),
 			rule(targetAmong(t.gateways[0], false), refuse()),
@@ -152,17 +163,17 @@ func (t *table) lead() [][]expr.Any {
 	port := func(register uint32) expr.Any {
 		return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}
 	}
-	jump := func(s *nftables.Set) expr.Any {
+	toService := func(s *nftables.Set) expr.Any {
 		return &expr.Lookup{SourceRegister: 1, DestRegister: 0, IsDestRegSet: true, SetName: s.Name, SetID: s.ID}
 	}
 	// Fields of a joined key lie 4 bytes apart; registers 8, 9 and 10 are the
 	// first three words of register 1.
 	return [][]expr.Any{
 		rule(family(false), local(false), []expr.Any{
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 8}, ipTarget(false, 9), port(10), jump(t.publishedAt),
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 8}, ipTarget(false, 9), port(10), toService(t.publishedAt),
 		}),
 		rule(family(false), local(false), []expr.Any{
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 8}, port(9), jump(t.publishedAny),
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 8}, port(9), toService(t.publishedAny),
 		}),
 	}
 }
@@ -300,9 +311,11 @@ func (t *table) install(c *nftables.Conn) error {
 	}
 	policy := nftables.ChainPolicyAccept
 	for _, b := range t.base() {
-		chain := c.AddChain(&nftables.Chain{
-			Name: b.name, Table: t.Table, Type: b.kind, Hooknum: b.hook, Priority: &b.priority, Policy: &policy,
-		})
+		chain := &nftables.Chain{Name: b.name, Table: t.Table}
+		if b.hook != nil {
+			chain.Type, chain.Hooknum, chain.Priority, chain.Policy = b.kind, b.hook, &b.priority, &policy
+		}
+		c.AddChain(chain)
 		c.FlushChain(chain)
 		for i, exprs := range b.rules {
 			r := &nftables.Rule{Table: t.Table, Chain: chain, Exprs: exprs}
