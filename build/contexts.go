@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -56,18 +55,19 @@ func (s *solve) addContext(r Request) error {
 // addDockerfileOf adds the Dockerfile on the host, with its folder: the
 // frontend looks there for an ignore file of the Dockerfile's own.
 func (s *solve) addDockerfileOf(r Request) error {
-	path := r.dockerfile()
 	s.dockerfile = orElse(r.Config.Dockerfile, defaultDockerfile)
-	if real, err := filepath.EvalSymlinks(path); err == nil { // the user may keep it elsewhere
-		path = real
+	f, name, err := r.openDockerfile()
+	if err != nil {
+		return fmt.Errorf("dockerfile: %w", err)
 	}
-	content, err := os.ReadFile(path)
+	s.addOpen(mountDockerfile, f)
+	content, err := f.root.ReadFile(name)
 	if err != nil {
 		return fmt.Errorf("dockerfile: %w", err)
 	}
 	s.preferBuiltin(content)
-	s.opt.FrontendAttrs["filename"] = filepath.Base(path)
-	return s.addFolder(mountDockerfile, filepath.Dir(path))
+	s.opt.FrontendAttrs["filename"] = name
+	return nil
 }
 
 func (s *solve) addDockerfile(name string, content []byte) {
@@ -102,9 +102,13 @@ func (s *solve) addFolder(name, dir string) error {
 	if err != nil {
 		return err
 	}
+	s.addOpen(name, f)
+	return nil
+}
+
+func (s *solve) addOpen(name string, f folder) {
 	s.closers = append(s.closers, f)
 	s.opt.LocalMounts[name] = f
-	return nil
 }
 
 // localContext returns the folder of an additional context, if it is one.

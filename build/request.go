@@ -203,16 +203,57 @@ func checkDockerfile(r Request) error {
 	if isRemote(r.Config.Context) || isFolder(r.contextDir()) != nil {
 		return nil
 	}
-	st, err := os.Stat(r.dockerfile())
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%s does not exist", r.dockerfile())
-	case err != nil:
+	folder, name, err := r.openDockerfile()
+	if err != nil {
 		return err
-	case !st.Mode().IsRegular():
-		return fmt.Errorf("%s is not a file", r.dockerfile())
 	}
-	return nil
+	defer folder.Close()
+	st, err := folder.root.Lstat(name)
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", r.dockerfile())
+	}
+	return err
+}
+
+// openDockerfile opens the folder of a Dockerfile on the host and returns the
+// file's name there. The user may keep it elsewhere by saying so; one inside of the
+// context stays inside, whatever links lead to it: the frontend that reads
+// the folder may be anybody's.
+func (r Request) openDockerfile() (_ folder, name string, _ error) {
+	path := r.dockerfile()
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return folder{}, "", fmt.Errorf("%s does not exist", path)
+	}
+	if err != nil {
+		return folder{}, "", err
+	}
+	dir, name := filepath.Split(real)
+	if _, inside := below(r.contextDir(), path); !inside {
+		f, err := openFolder(dir)
+		return f, name, err
+	}
+	top, err := filepath.EvalSymlinks(r.contextDir())
+	if err != nil {
+		return folder{}, "", err
+	}
+	rest, inside := below(top, dir)
+	if !inside {
+		return folder{}, "", fmt.Errorf("%s is a link that leads out of the context, to %s: name that file instead", path, real)
+	}
+	context, err := os.OpenRoot(top)
+	if err != nil {
+		return folder{}, "", err
+	}
+	defer context.Close()
+	sub, err := context.OpenRoot(rest)
+	return folder{sub}, name, err
+}
+
+// below returns path as it is seen from dir, if it is dir or below it.
+func below(dir, path string) (string, bool) {
+	rel, err := filepath.Rel(dir, path)
+	return rel, err == nil && filepath.IsLocal(rel)
 }
 
 func checkContexts(r Request) error {
