@@ -45,6 +45,7 @@ func (a *agent) serve(ctx context.Context, l net.Listener) error {
 	mux.HandleFunc("POST /sync", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, a.cache.sync(r.Context()))
 	})
+	mux.HandleFunc("POST /rest", func(http.ResponseWriter, *http.Request) { a.restarts.rest() })
 	server := &http.Server{Handler: mux, BaseContext: func(net.Listener) context.Context { return ctx }}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/lock"
@@ -57,6 +59,31 @@ func (c *Client) Sync(ctx context.Context) error {
 	return err
 }
 
+// Alive returns nil when the agent answers, and containerd answers it.
+func (c *Client) Alive(ctx context.Context) error {
+	err := c.Sync(ctx)
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		return nil // it has looked, and told of something that it could not do
+	}
+	return err
+}
+
+// Stopped tells whether Stop was the last that happened to the agent.
+func (c *Client) Stopped() bool {
+	_, err := os.Stat(c.root.Pid("logger"))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// Rest has the agent restart no container any more, for its remaining life:
+// what ends from now on is to stay so. It is no error when no agent runs.
+func (c *Client) Rest(ctx context.Context) error {
+	_, err := c.ask(ctx, http.MethodPost, "/rest")
+	if err != nil && !errors.Is(err, ErrNotRunning) {
+		return fmt.Errorf("have the agent rest: %w", err)
+	}
+	return nil
+}
+
 // Stop ends logger and agent for good, as the engine is stopped: the next
 // start of the agent counts as one of the engine. It returns once both are
 // gone, and it is no error when none runs.
@@ -84,9 +111,18 @@ type status struct {
 	Booting bool   `json:"booting"` // containers are still to be started by a boot
 }
 
+// answerLimit is how long an agent may take to say which one it is before it is
+// taken to be stuck. It does so at once.
+const answerLimit = 10 * time.Second
+
 func (c *Client) status(ctx context.Context) (status, error) {
 	var s status
-	b, err := c.ask(ctx, http.MethodGet, "/version")
+	limited, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	b, err := c.ask(limited, http.MethodGet, "/version")
+	if ctx.Err() == nil && limited.Err() != nil {
+		return s, fmt.Errorf("%w within %v", ErrNotRunning, answerLimit)
+	}
 	if err != nil {
 		return s, err
 	}
@@ -115,7 +151,12 @@ func (c *Client) ask(ctx context.Context, method, path string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, errors.New(strings.TrimSpace(string(b)))
+		return nil, &refusal{strings.TrimSpace(string(b))}
 	}
 	return b, nil
 }
+
+// refusal is an agent's answer that something could not be done.
+type refusal struct{ text string }
+
+func (r *refusal) Error() string { return r.text }

@@ -26,7 +26,8 @@ type restarts struct {
 	agent *agent
 
 	mu     sync.Mutex
-	ctx    context.Context          // that all of it ends with; nil before begin and after run
+	ctx    context.Context          // that all of it ends with; nil before begin, and after run or rest
+	cancel context.CancelFunc       // of ctx
 	cares  map[string]*care         // one a container that needs it
 	pauses map[string]time.Duration // by id, the pause before its last restart
 	starts map[string]bool          // containers that the boot pass is to start
@@ -55,16 +56,22 @@ func newRestarts(a *agent) *restarts {
 func (r *restarts) begin(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ctx = ctx
+	r.ctx, r.cancel = context.WithCancel(ctx)
+}
+
+// rest ends what is under way, and has nothing begun any more.
+func (r *restarts) rest() {
+	r.mu.Lock()
+	r.ctx = nil
+	r.cancel()
+	r.mu.Unlock()
+	r.wg.Wait()
 }
 
 // run lets cares live until ctx ends.
 func (r *restarts) run(ctx context.Context) error {
 	<-ctx.Done()
-	r.mu.Lock()
-	r.ctx = nil
-	r.mu.Unlock()
-	r.wg.Wait()
+	r.rest()
 	return ctx.Err()
 }
 

@@ -58,6 +58,7 @@ func withEngine(m *testing.M) int {
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	deadline, _ := t.Deadline() // none: zero
 	testscript.Run(t, testscript.Params{
 		Deadline:            deadline,

@@ -26,6 +26,7 @@ test) # the image of most tests, and tools that look at what compose made
 	need busybox-static static_busybox
 	need iproute2 program ip
 	need nftables program nft
+	need systemd program systemd-analyze
 	;;
 demo)
 	need debootstrap program debootstrap

@@ -7,10 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/internal/table"
-	"github.com/compose-first/compose/netplan"
-	"github.com/compose-first/compose/volumes"
 )
 
 func (a *app) engineCommand() *cobra.Command {
@@ -41,6 +38,9 @@ func (a *app) engineCommand() *cobra.Command {
 			},
 		},
 		stop,
+		a.engineRunCommand(),
+		a.engineInstallCommand(),
+		a.engineUninstallCommand(),
 	)
 	return c
 }
@@ -72,60 +72,4 @@ func daemonRow(name string, running bool, pid int, version, socket string) []str
 		row[2] = strconv.Itoa(pid)
 	}
 	return row
-}
-
-// engineStop ends the agent, then the daemons, once no container runs.
-func (a *app) engineStop(ctx context.Context, force bool) error {
-	r, err := a.look(ctx)
-	if err != nil {
-		return err
-	}
-	if r.engine != nil {
-		if err := a.endContainers(ctx, r, force); err != nil {
-			return err
-		}
-	}
-	if err := r.agent.Stop(ctx); err != nil {
-		return fmt.Errorf("stop the agent: %w", err)
-	}
-	if err := cleanNetwork(ctx, r); err != nil {
-		return err
-	}
-	if err := r.bundle.Stop(ctx); err != nil {
-		return err
-	}
-	return volumes.OpenStore(r.root).Unmount()
-}
-
-// cleanNetwork takes away what the engine has put into the kernel and no
-// container needs any more.
-func cleanNetwork(ctx context.Context, r *rooms) error {
-	h, err := netplan.NewHost(r.root)
-	if err != nil {
-		return fmt.Errorf("open the host's network: %w", err)
-	}
-	return h.Cleanup(ctx)
-}
-
-// endContainers stops what runs, or refuses to.
-func (a *app) endContainers(ctx context.Context, r *rooms, force bool) error {
-	containers, err := r.engine.Observe(ctx, "")
-	if err != nil {
-		return err
-	}
-	var running []engine.Container
-	for _, c := range containers {
-		if alive(c.State) {
-			running = append(running, c)
-		}
-	}
-	if len(running) > 0 && !force {
-		return fmt.Errorf("%d containers are running, %s among them: stop them first, or use --force", len(running), running[0].Name)
-	}
-	for _, c := range running {
-		if err := r.engine.Stop(ctx, c.ID, "", c.Record.StopGrace); err != nil {
-			return fmt.Errorf("stop %s: %w", c.Name, err)
-		}
-	}
-	return nil
 }

@@ -32,6 +32,17 @@ func (b *Bundle) EnsureContainerd(ctx context.Context) (address string, err erro
 	return d.socket, d.ensure(ctx)
 }
 
+// Renew ends our own containerd, and buildkitd, where they run but do not
+// answer, or are older than the programs on disk: EnsureContainerd starts them
+// anew. Running containers are not touched, a build is.
+func (b *Bundle) Renew(ctx context.Context) error {
+	if b.Address != "" {
+		return b.buildkit(b.Address).endStale(ctx)
+	}
+	d := b.containerd()
+	return errors.Join(b.buildkit(d.socket).endStale(ctx), d.endStale(ctx))
+}
+
 // minVersion is the oldest containerd that compose is made for: the one with
 // long-term support before 2.0.
 var minVersion = [2]int{1, 7}

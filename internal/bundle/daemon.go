@@ -65,6 +65,44 @@ func (d daemon) ensure(ctx context.Context) error {
 	return nil
 }
 
+// stuckLimit is how long a daemon may take to answer before it is taken to be
+// stuck, and stuckGrace what one that is has to end before it is killed.
+const (
+	stuckLimit = 10 * time.Second
+	stuckGrace = 2 * time.Second
+)
+
+// endStale ends a daemon that runs but does not answer, or whose program has
+// been replaced since it started; ensure then starts it anew. Containers do not
+// notice: they belong to their shims.
+func (d daemon) endStale(ctx context.Context) error {
+	p, runs := d.process()
+	if !runs {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, stuckLimit)
+	defer cancel()
+	_, stuck := d.version(limited)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	grace := stopGrace
+	if stuck != nil {
+		grace = stuckGrace
+	} else if !p.replaced(d.args[0]) {
+		return nil
+	}
+	turn, err := lock.Take(ctx, d.root.Lock(d.name), "renew "+d.name, nil)
+	if err != nil {
+		return fmt.Errorf("renew %s: %w", d.name, err)
+	}
+	defer turn.Release()
+	if err := p.end(ctx, grace); err != nil {
+		return fmt.Errorf("renew %s: %w", d.name, err)
+	}
+	return nil
+}
+
 // listens tells whether something accepts connections on the daemon's socket.
 // Both daemons open it last, when all else is ready.
 func (d daemon) listens() bool {

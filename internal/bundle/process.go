@@ -49,6 +49,17 @@ func (p process) alive() bool {
 	return ok && now == p
 }
 
+// replaced tells whether the process runs another file than the one that is
+// now at path: an older one, that is.
+func (p process) replaced(path string) bool {
+	now, err := os.Stat(path)
+	if err != nil {
+		return false // nothing that could be started in its place
+	}
+	runs, err := os.Stat(filepath.Join("/proc", strconv.Itoa(p.pid), "exe"))
+	return err == nil && !os.SameFile(now, runs)
+}
+
 // readPidFile returns the process that a pid file names, if it still runs.
 func readPidFile(path string) (process, bool) {
 	text, err := os.ReadFile(path)
