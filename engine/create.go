@@ -165,17 +165,29 @@ func decodeSpec(a typeurl.Any) (*specs.Spec, error) {
 
 // spec makes the OCI spec of a container, and tells what it could not be given.
 func (c *Client) spec(ctx context.Context, cfg CreateConfig) (*specs.Spec, error) {
-	host, err := c.host()
-	if err != nil {
-		return nil, err
-	}
-	who, err := c.identity(ctx, cfg.Image, wantedUser(cfg), cfg.Service.GroupAdd)
-	if err != nil {
-		return nil, err
-	}
-	spec, warnings, err := buildSpec(specInput{CreateConfig: cfg, root: c.cfg.Root, host: host, who: who, initPath: c.cfg.InitPath})
+	spec, warnings, err := c.specAndWarnings(ctx, cfg)
 	for _, w := range warnings {
 		c.cfg.Warn(cfg.Name, w)
 	}
 	return spec, err
+}
+
+// Check returns the error that Create would have for what the service asks of
+// its image and of the host: users, devices, capabilities, CPUs, profiles. It
+// changes nothing, and needs no mounts, addresses or files.
+func (c *Client) Check(ctx context.Context, cfg CreateConfig) error {
+	_, _, err := c.specAndWarnings(ctx, cfg)
+	return err
+}
+
+func (c *Client) specAndWarnings(ctx context.Context, cfg CreateConfig) (*specs.Spec, []string, error) {
+	host, err := c.host()
+	if err != nil {
+		return nil, nil, err
+	}
+	who, err := c.identity(ctx, cfg.Image, wantedUser(cfg), cfg.Service.GroupAdd)
+	if err != nil {
+		return nil, nil, err
+	}
+	return buildSpec(specInput{CreateConfig: cfg, root: c.cfg.Root, host: host, who: who, initPath: c.cfg.InitPath})
 }

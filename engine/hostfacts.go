@@ -22,6 +22,7 @@ type hostFacts struct {
 	SELinux     bool              // enabled
 	Caps        []string          // that the engine has and can give, "CAP_CHOWN"
 	HardLimits  map[string]uint64 // by "RLIMIT_NOFILE": what can be given without CAP_SYS_RESOURCE
+	CPUs        map[int]bool      // those that are there, by number; nil when nobody says
 	OpenFiles   uint64            // fs.nr_open: no process may have more descriptors
 	Throttles   []string          // where the processors tell how hot they were
 	OOMScoreAdj int               // the engine's own: no lower one can be given without CAP_SYS_RESOURCE
@@ -48,6 +49,7 @@ func lookAtHost() (hostFacts, error) {
 		SELinux:     exists("/sys/fs/selinux/enforce"),
 		Caps:        caps,
 		HardLimits:  map[string]uint64{},
+		CPUs:        onlineCPUs("/sys/devices/system/cpu/online"),
 		OpenFiles:   readNumber("/proc/sys/fs/nr_open"),
 		OOMScoreAdj: int(readNumber("/proc/self/oom_score_adj")),
 	}

@@ -66,15 +66,15 @@ func (b *specBuilder) systemMounts() []specs.Mount {
 }
 
 // ipcMounts are the message queues and shared memory of the container's IPC
-// namespace, its own or the one it joins.
+// namespace, its own or the one it joins. A mount of message queues shows those
+// of the namespace that it is made in, also where the host has none itself.
 func (b *specBuilder) ipcMounts() []specs.Mount {
 	queue := specs.Mount{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}}
 	switch {
 	case b.Record.IPCMode == "host":
-		return []specs.Mount{
-			{Destination: "/dev/mqueue", Type: "bind", Source: "/dev/mqueue", Options: []string{"rbind", "nosuid", "noexec", "nodev"}},
-			{Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"rbind", "nosuid", "noexec", "nodev"}},
-		}
+		return []specs.Mount{queue, {
+			Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"rbind", "nosuid", "noexec", "nodev"},
+		}}
 	case joined(b.Record.IPCMode) != "":
 		return []specs.Mount{queue, {
 			Destination: "/dev/shm", Type: "bind", Source: b.root.SharedMemory(b.ID),

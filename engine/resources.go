@@ -22,7 +22,11 @@ func (b *specBuilder) resources() error {
 		b.spec.Linux.Resources = r
 	}
 	limits, reservations := deployResources(b.Service)
-	r.CPU = b.cpu(float64(limits.NanoCPUs))
+	cpu, err := b.cpu(float64(limits.NanoCPUs))
+	if err != nil {
+		return err
+	}
+	r.CPU = cpu
 	r.Memory = b.memory(int64(limits.MemoryBytes), int64(reservations.MemoryBytes))
 	r.Pids = pids(b.Service.PidsLimit, limits.Pids)
 	blockIO, err := blockIO(b.Service.BlkioConfig)
@@ -47,8 +51,11 @@ func deployResources(s types.ServiceConfig) (limits, reservations types.Resource
 	return limits, reservations
 }
 
-func (b *specBuilder) cpu(deployed float64) *specs.LinuxCPU {
+func (b *specBuilder) cpu(deployed float64) (*specs.LinuxCPU, error) {
 	s := b.Service
+	if err := b.host.checkCPUs(s.CPUSet); err != nil {
+		return nil, fmt.Errorf("cpuset: %w", err)
+	}
 	cpu := &specs.LinuxCPU{Cpus: s.CPUSet}
 	if s.CPUShares > 0 {
 		cpu.Shares = ptr(uint64(s.CPUShares))
@@ -63,6 +70,9 @@ func (b *specBuilder) cpu(deployed float64) *specs.LinuxCPU {
 	if cpus == 0 {
 		cpus = deployed
 	}
+	if count := len(b.host.CPUs); count > 0 && cpus > float64(count) {
+		return nil, fmt.Errorf("cpus: %g are more than the %d of this host", cpus, count)
+	}
 	if cpus > 0 {
 		cpu.Period = ptr(uint64(cpuPeriod))
 		cpu.Quota = ptr(int64(math.Round(cpus * cpuPeriod)))
@@ -76,9 +86,9 @@ func (b *specBuilder) cpu(deployed float64) *specs.LinuxCPU {
 		}
 	}
 	if *cpu == (specs.LinuxCPU{}) {
-		return nil
+		return nil, nil
 	}
-	return cpu
+	return cpu, nil
 }
 
 // memory sets limit, reservation and swap. As with Docker, a limit alone

@@ -27,6 +27,7 @@ func testHost() hostFacts {
 		Caps:       append(slices.Clone(defaultCaps), "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE"),
 		HardLimits: map[string]uint64{"RLIMIT_NOFILE": 20000},
 		Throttles:  []string{"/sys/devices/system/cpu/cpu0/thermal_throttle"},
+		CPUs:       map[int]bool{0: true, 1: true},
 	}
 }
 
@@ -134,6 +135,7 @@ func TestSpecOfKey(t *testing.T) {
 		{"/dev/shm", ``, mount("/dev/shm"), `"tmpfs nosuid,noexec,nodev,mode=1777,size=67108864"`},
 		{"shm_size", `shm_size: 4096`, mount("/dev/shm"), `"tmpfs nosuid,noexec,nodev,mode=1777,size=4096"`},
 		{"ipc: none", `ipc: none`, mount("/dev/shm"), `null`},
+		{"/dev/mqueue", ``, mount("/dev/mqueue"), `"mqueue nosuid,noexec,nodev"`},
 		{"devices: none but runc's own", ``, devices, `[{"allow":false,"access":"rwm"}]`},
 		{"devices", `devices: [{source: /dev/null, target: /dev/mine, permissions: r}]`, devices,
 			`[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":3,"access":"r"}]`},
@@ -170,6 +172,9 @@ func TestSpecErrors(t *testing.T) {
 		{"cgroup mode", `cgroup: public`, `cgroup: "public" is neither host nor private`},
 		{"block device", `blkio_config: {weight_device: [{path: /dev/null, weight: 10}]}`, `blkio_config.weight_device: /dev/null is not a block device`},
 		{"init that is not there", `init: true`, `init: the engine's compose-init is not at ""`},
+		{"more CPUs than there are", `cpus: 2.5`, `cpus: 2.5 are more than the 2 of this host`},
+		{"a CPU that is not there", `cpuset: 0-2`, `cpuset: this host has no CPU 2`},
+		{"no list of CPUs", `cpuset: 1-0`, `cpuset: "1-0" is not a list of CPUs, as in 0-3,8`},
 		{"nothing to run", `entrypoint: []`, `neither the service nor its image says what to run`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/netplan"
@@ -15,7 +16,8 @@ import (
 
 // Check finds what would make a plan fail half way, before anything is
 // changed: missing bind sources, files of secrets and external networks,
-// taken ports, clashing subnets. All that it finds is in the one error.
+// users, devices and CPUs that are not there, taken ports, clashing subnets.
+// All that it finds is in the one error.
 func (h *Host) Check(ctx context.Context, plan scheduler.Plan) error {
 	creates := creations(plan)
 	if len(creates) == 0 && !makesNetwork(plan) {
@@ -29,9 +31,44 @@ func (h *Host) Check(ctx context.Context, plan scheduler.Plan) error {
 	services = slices.Compact(services)
 	return errors.Join(
 		h.volumes.Check(h.project, services),
+		h.checkSpecs(ctx, services),
 		h.checkNetworks(plan),
 		h.checkPorts(ctx, services),
 	)
+}
+
+// checkSpecs asks the engine whether it can give each service what that wants
+// of its image and the host. Images that a plan is only shown for may not be there.
+func (h *Host) checkSpecs(ctx context.Context, services []string) error {
+	var errs []error
+	for _, service := range services {
+		image, err := h.image(ctx, h.project, service)
+		if errors.Is(err, engine.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return edge(err)
+		}
+		record, err := h.project.Record(service, 1)
+		if err != nil {
+			return err
+		}
+		cfg := engine.CreateConfig{
+			ID: engine.NewID(), Service: h.project.Services[service], Record: record,
+			Labels: h.project.ContainerLabels(service), Image: image,
+		}
+		if h.options.Adjust != nil {
+			h.options.Adjust(&cfg)
+		}
+		err = h.checkJoins(ctx, record)
+		if err == nil {
+			err = h.Engine.Check(ctx, cfg)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("service %q: %w", service, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func creations(plan scheduler.Plan) []scheduler.Create {
@@ -49,6 +86,21 @@ func makesNetwork(plan scheduler.Plan) bool {
 		_, ok := n.Step.(scheduler.CreateNetwork)
 		return ok
 	})
+}
+
+// checkJoins looks for the containers that a record names as owners of
+// namespaces. Those of services come with the plan.
+func (h *Host) checkJoins(ctx context.Context, r project.Record) error {
+	for _, mode := range []string{r.NetworkMode, r.PIDMode, r.IPCMode} {
+		name, ok := strings.CutPrefix(mode, containerMode)
+		if !ok {
+			continue
+		}
+		if _, err := h.anyNamed(ctx, name); err != nil {
+			return fmt.Errorf("%s: %w", mode, err)
+		}
+	}
+	return nil
 }
 
 // checkNetworks defines the networks that the plan makes, and holds the

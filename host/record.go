@@ -141,7 +141,7 @@ func (h *Host) anyNamed(ctx context.Context, name string) (engine.Container, err
 			return c, nil
 		}
 	}
-	return engine.Container{}, fmt.Errorf("no such container %q: %w", name, scheduler.ErrNotFound)
+	return engine.Container{}, fmt.Errorf("no container %q: %w", name, scheduler.ErrNotFound)
 }
 
 // netns is the path of a container's network namespace; "" is the host's.

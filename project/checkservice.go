@@ -49,8 +49,15 @@ func (l *loading) checkImage(s types.ServiceConfig) error {
 	if policy == types.PullPolicyBuild && s.Build == nil {
 		return l.fail(s.Name, "pull_policy", "%q needs a build section", s.PullPolicy)
 	}
-	if policy == types.PullPolicyRefresh {
-		l.warn("service %q: pull_policy %q is not honoured yet: the image is pulled when it is missing", s.Name, s.PullPolicy)
+	if s.PullRefreshAfter != "" {
+		var every types.ServiceConfig
+		every.PullPolicy = "every_" + s.PullRefreshAfter // the same form
+		if _, _, err := every.GetPullPolicy(); err != nil {
+			return l.fail(s.Name, "pull_refresh_after", "invalid duration %q", s.PullRefreshAfter)
+		}
+	}
+	if s.PullRefreshAfter != "" && s.PullPolicy != types.PullPolicyRefresh {
+		l.warn("service %q: pull_refresh_after does nothing without pull_policy: %s", s.Name, types.PullPolicyRefresh)
 	}
 	if s.Build == nil {
 		return nil
@@ -98,10 +105,21 @@ func (l *loading) checkScale(s types.ServiceConfig) error {
 // Source: Docker Engine, minimum memory limit.
 const minMemory = 6 << 20
 
+// Bounds of cpu_period and cpu_quota in microseconds.
+// Source: Linux, kernel/sched/core.c, min_cfs_quota_period and max_cfs_quota_period.
+const (
+	minCPUPeriod = 1000
+	maxCPUPeriod = 1000000
+)
+
 func (l *loading) checkLimits(s types.ServiceConfig) error {
 	var limits types.Resource
 	if s.Deploy != nil && s.Deploy.Resources.Limits != nil {
 		limits = *s.Deploy.Resources.Limits
+	}
+	memory := s.MemLimit
+	if memory == 0 {
+		memory = limits.MemoryBytes
 	}
 	distinct := func(key, below string) error {
 		return l.failAs(fmt.Sprintf("services.%s: can't set distinct values on '%s' and 'deploy.resources.limits.%s': %v", s.Name, key, below, errInvalid), s.Name, key)
@@ -123,10 +141,25 @@ func (l *loading) checkLimits(s types.ServiceConfig) error {
 		return l.fail(s.Name, "pids_limit", "must be -1 (no limit) or more")
 	case s.PidsLimit != 0 && limits.Pids != 0 && limits.Pids != s.PidsLimit:
 		return distinct("pids_limit", "pids")
+	case s.CPUPeriod != 0 && (s.CPUPeriod < minCPUPeriod || s.CPUPeriod > maxCPUPeriod):
+		return l.fail(s.Name, "cpu_period", "%d is not within %d to %d microseconds", s.CPUPeriod, minCPUPeriod, maxCPUPeriod)
+	case s.CPUQuota != 0 && s.CPUQuota != -1 && s.CPUQuota < minCPUPeriod:
+		return l.fail(s.Name, "cpu_quota", "%d is neither -1 (no limit) nor at least %d microseconds", s.CPUQuota, minCPUPeriod)
+	case s.CPURTPeriod != 0 && s.CPURTRuntime > s.CPURTPeriod:
+		return l.fail(s.Name, "cpu_rt_runtime", "must not be above cpu_rt_period")
+	case s.MemSwapLimit > 0 && memory == 0:
+		return l.fail(s.Name, "memswap_limit", "needs mem_limit, which it includes")
+	case s.MemSwapLimit > 0 && s.MemSwapLimit < memory:
+		return l.fail(s.Name, "memswap_limit", "must not be below mem_limit, which it includes")
+	case s.MemSwappiness < 0 || s.MemSwappiness > 100:
+		return l.fail(s.Name, "mem_swappiness", "%d is not within 0 to 100", s.MemSwappiness)
 	case s.OomScoreAdj < -1000 || s.OomScoreAdj > 1000:
 		return l.fail(s.Name, "oom_score_adj", "%d is not within -1000 to 1000", s.OomScoreAdj)
 	case s.CPUShares < 0:
 		return l.fail(s.Name, "cpu_shares", "must not be negative")
+	}
+	if err := l.checkBlockIO(s); err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Ulimits)) {
 		key := "ulimits." + name
@@ -141,13 +174,30 @@ func (l *loading) checkLimits(s types.ServiceConfig) error {
 	return nil
 }
 
+// checkBlockIO checks the weights of block I/O; 0 is none.
+func (l *loading) checkBlockIO(s types.ServiceConfig) error {
+	if s.BlkioConfig == nil {
+		return nil
+	}
+	good := func(weight uint16) bool { return weight == 0 || weight >= 10 && weight <= 1000 }
+	if w := s.BlkioConfig.Weight; !good(w) {
+		return l.fail(s.Name, "blkio_config.weight", "%d is not within 10 to 1000", w)
+	}
+	for i, d := range s.BlkioConfig.WeightDevice {
+		if !good(d.Weight) {
+			return l.fail(s.Name, fmt.Sprintf("blkio_config.weight_device[%d]", i), "%d is not within 10 to 1000", d.Weight)
+		}
+	}
+	return nil
+}
+
 // ulimitNames are the limits of getrlimit(2), without RLIMIT_.
 var ulimitNames = []string{
 	"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice",
 	"nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
 }
 
-// checkLife checks how a container is restarted and stopped.
+// checkLife checks what a container starts with, and how it is restarted and stopped.
 func (l *loading) checkLife(s types.ServiceConfig) error {
 	if _, err := parseRestart(s.Restart); err != nil {
 		return l.fail(s.Name, "restart", "%v", err)
@@ -159,6 +209,12 @@ func (l *loading) checkLife(s types.ServiceConfig) error {
 	}
 	if s.StopGracePeriod != nil && *s.StopGracePeriod < 0 {
 		return l.fail(s.Name, "stop_grace_period", "must not be negative")
+	}
+	if s.WorkingDir != "" && !path.IsAbs(s.WorkingDir) {
+		return l.fail(s.Name, "working_dir", "%q is not an absolute path", s.WorkingDir)
+	}
+	if _, set := s.Environment[""]; set {
+		return l.fail(s.Name, "environment", "a variable without a name")
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ services.*.networks.*.mac_address services.*.networks.*.priority services.*.oom_
 services.*.oom_score_adj services.*.pid services.*.pids_limit services.*.platform
 services.*.ports services.*.ports.[].app_protocol services.*.ports.[].host_ip services.*.ports.[].mode
 services.*.ports.[].name services.*.ports.[].protocol services.*.ports.[].published services.*.ports.[].target
-services.*.privileged services.*.profiles services.*.pull_policy services.*.read_only services.*.restart
+services.*.privileged services.*.profiles services.*.pull_policy services.*.pull_refresh_after services.*.read_only services.*.restart
 services.*.scale
 services.*.secrets services.*.secrets.[].gid services.*.secrets.[].mode services.*.secrets.[].source
 services.*.secrets.[].target services.*.secrets.[].uid services.*.security_opt services.*.shm_size

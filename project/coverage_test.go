@@ -25,7 +25,7 @@ services.*.develop services.*.external_links services.*.gpus services.*.isolatio
 services.*.logging.options.* services.*.models
 services.*.networks.*.driver_opts services.*.networks.*.link_local_ips services.*.networks.*.use_service_name_alias
 services.*.post_start services.*.pre_start services.*.pre_stop services.*.provider
-services.*.pull_refresh_after services.*.runtime services.*.storage_opt services.*.use_api_socket
+services.*.runtime services.*.storage_opt services.*.use_api_socket
 services.*.volumes.[].bind.selinux services.*.volumes.[].consistency services.*.volumes.[].image
 networks.*.ipam.options
 secrets.*.driver secrets.*.driver_opts secrets.*.labels secrets.*.template_driver
