@@ -27,6 +27,10 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"listen":     listen,
 	"nobody":     nobody,
 	"exits":      exits,
+	"registry":   startRegistry,
+	"push":       push,
+	"asked":      asked,
+	"fetched":    fetched,
 }
 
 // patience is how long something may take that does not happen at once.
