@@ -37,7 +37,6 @@ type registry struct {
 	asked map[string]int // manifests asked for by tag, by repository
 }
 
-
 // startRegistry starts a registry for the script; $REGISTRY is its address.
 func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
