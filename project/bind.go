@@ -1,6 +1,7 @@
 package project
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -50,28 +51,36 @@ func (l *loading) resolveFiles() error {
 	p := l.project.Project
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		s := p.Services[name]
-		alone := &types.Project{Environment: p.Environment, Services: types.Services{name: s}}
-		var err error
-		if !l.NoEnvResolution {
-			switch {
-			case len(s.EnvFiles) == 0 && len(s.PreStart) == 0:
-				s.Environment = s.Environment.Resolve(p.Environment.Resolve)
-			default:
-				if alone, err = alone.WithServicesEnvironmentResolved(false); err != nil {
-					return l.fail(name, "env_file", "%v", err)
-				}
-				s = alone.Services[name]
-			}
+		specs := []*types.ContainerSpec{&s.ContainerSpec}
+		for i := range s.PreStart {
+			specs = append(specs, &s.PreStart[i].ContainerSpec)
 		}
-		if len(s.LabelFiles) > 0 || len(s.PreStart) > 0 {
-			if alone, err = alone.WithServicesLabelsResolved(false); err != nil {
-				return l.fail(name, "label_file", "%v", err)
+		for _, spec := range specs {
+			if !l.NoEnvResolution {
+				if err := l.resolveEnvironment(spec); err != nil {
+					return l.failFile(name, "env_file", err)
+				}
 			}
-			s = alone.Services[name]
+			if err := l.resolveLabels(spec); err != nil {
+				return l.failFile(name, "label_file", err)
+			}
 		}
 		p.Services[name] = s
 	}
 	return nil
+}
+
+// failFile is the fault of a file that a service's key names: its own place,
+// where that is known, says more than the key's.
+func (l *loading) failFile(service, key string, err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return l.fail(service, key, "%v", err)
+	}
+	placed := *e
+	placed.Service, placed.Key = service, key
+	placed.Msg = fmt.Sprintf("service %q: %s: %s", service, key, e.Msg)
+	return &placed
 }
 
 // named are the mappings whose keys are names, where "x-" is no extension.

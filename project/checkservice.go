@@ -89,6 +89,13 @@ func (l *loading) checkScale(s types.ServiceConfig) error {
 			return l.fail(s.Name, "deploy.mode", "unknown mode %q", s.Deploy.Mode)
 		}
 	}
+	if s.GetScale() > maxReplicas {
+		key := "scale"
+		if s.Scale == nil {
+			key = "deploy.replicas"
+		}
+		return l.fail(s.Name, key, "%d is more than %d", s.GetScale(), maxReplicas)
+	}
 	if s.Scale == nil {
 		return nil
 	}

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/consts"
-	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
@@ -84,23 +82,13 @@ func (l *loading) readEnvFiles(context.Context) error {
 		}
 		files = append(files, file)
 	}
-	vars, err := dotenv.GetEnvFromFile(l.env, files)
+	l.spent = spent{} // they are read again once the folder is known
+	vars, err := l.projectEnv(l.env, files)
 	if err != nil {
-		return explainEnvFile(err)
+		return err
 	}
 	l.env.Merge(vars)
 	return nil
-}
-
-var envFileFault = regexp.MustCompile(`(?s)^failed to read (.+?): (?:.*?line (\d+))?`)
-
-func explainEnvFile(err error) error {
-	e := &Error{Msg: cleanLines(err.Error()), cause: err}
-	if m := envFileFault.FindStringSubmatch(e.Msg); m != nil {
-		e.File = m[1]
-		e.Line, _ = strconv.Atoi(m[2])
-	}
-	return e
 }
 
 // likelyFolder is the project folder as far as it is known.

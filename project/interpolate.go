@@ -2,14 +2,13 @@ package project
 
 import (
 	"errors"
+	"maps"
 	"sync"
 
 	"github.com/compose-spec/compose-go/v2/interpolation"
 	"github.com/compose-spec/compose-go/v2/loader"
-	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/tree"
 	"github.com/compose-spec/compose-go/v2/types"
-	"strings"
 )
 
 // casts are compose-go's conversions of interpolated texts, by path.
@@ -24,15 +23,12 @@ var errSlow = errors.New("left to compose-go")
 
 // interpolate replaces the variables in all texts below v and converts the
 // results to the types of their keys.
-func interpolate(v any, at keyState[interpolation.Cast], lookup template.Mapping) (any, error) {
+func (l *loading) interpolate(v any, at keyState[interpolation.Cast]) (any, error) {
 	switch v := v.(type) {
 	case string:
-		text := v
-		if strings.Contains(text, "$") {
-			var err error
-			if text, err = template.Substitute(text, lookup); err != nil {
-				return nil, err
-			}
+		text, err := l.substitute(v, l.env.Resolve)
+		if err != nil {
+			return nil, err
 		}
 		if cast, ok := at.match(); ok {
 			return cast(text)
@@ -40,7 +36,7 @@ func interpolate(v any, at keyState[interpolation.Cast], lookup template.Mapping
 		return text, nil
 	case map[string]any:
 		for key, e := range v {
-			out, err := interpolate(e, at.next(key), lookup)
+			out, err := l.interpolate(e, at.next(key))
 			if err != nil {
 				return nil, err
 			}
@@ -50,7 +46,7 @@ func interpolate(v any, at keyState[interpolation.Cast], lookup template.Mapping
 	case []any:
 		items := at.next(tree.PathMatchList)
 		for i, e := range v {
-			out, err := interpolate(e, items, lookup)
+			out, err := l.interpolate(e, items)
 			if err != nil {
 				return nil, err
 			}
@@ -61,4 +57,15 @@ func interpolate(v any, at keyState[interpolation.Cast], lookup template.Mapping
 		return v, nil
 	}
 	return nil, errSlow
+}
+
+// countingCasts are casts that count the ports of short forms as they pass.
+func (l *loading) countingCasts(casts map[tree.Path]interpolation.Cast) map[tree.Path]interpolation.Cast {
+	casts = maps.Clone(casts)
+	for _, key := range []string{"ports", "expose"} {
+		casts[tree.NewPath("services", tree.PathMatchAll, key, tree.PathMatchList)] = func(text string) (any, error) {
+			return text, l.countPort(text)
+		}
+	}
+	return casts
 }

@@ -76,13 +76,17 @@ func Name(ctx context.Context, o Options) (string, error) {
 type loading struct {
 	Options
 
-	cwd    string // absolute
-	env    types.Mapping
-	files  []source
-	folder string // the project's, absolute
+	cwd   string // absolute
+	env   types.Mapping
+	files []source
+	// referred are the files that those include or extend.
+	referred []source
+	folder   string // the project's, absolute
 
 	name      string
 	nameGiven bool // by option or environment, over any file
+
+	spent spent
 
 	model    map[string]any // merged, interpolated, canonical
 	project  *Project
@@ -140,6 +144,9 @@ func (l *loading) setScale(context.Context) error {
 		s, ok := l.project.Services[name]
 		if !ok {
 			return noService(name)
+		}
+		if l.Scale[name] > maxReplicas {
+			return &Error{Service: name, Key: "scale", Msg: fmt.Sprintf("service %q: scale: %d is more than %d", name, l.Scale[name], maxReplicas)}
 		}
 		if l.Scale[name] < 0 {
 			return &Error{Service: name, Key: "scale", Msg: fmt.Sprintf("service %q: scale: must be greater than or equal to 0", name)}

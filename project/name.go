@@ -71,7 +71,7 @@ func (l *loading) writtenName() (string, error) {
 	if name == "" || l.NoInterpolate {
 		return name, nil
 	}
-	out, err := interpolation.Interpolate(map[string]any{"name": name}, interpolation.Options{LookupValue: l.env.Resolve})
+	out, err := interpolation.Interpolate(map[string]any{"name": name}, interpolation.Options{LookupValue: l.env.Resolve, Substitute: l.substitute})
 	if err != nil {
 		return "", explain(err, l.files)
 	}

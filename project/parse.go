@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -27,9 +26,9 @@ func (l *loading) readFiles(context.Context) error {
 	for i := range l.files {
 		f := &l.files[i]
 		if err := f.read(l.Stdin); err != nil {
-			return &Error{File: f.name, Msg: printable(err.Error()), cause: err}
+			return &Error{File: f.name, Msg: err.Error(), cause: err}
 		}
-		if err := f.parse(); err != nil {
+		if err := l.parse(f); err != nil {
 			return err
 		}
 	}
@@ -39,17 +38,24 @@ func (l *loading) readFiles(context.Context) error {
 func (f *source) read(stdin io.Reader) (err error) {
 	switch {
 	case f.name != "-":
-		f.content, err = os.ReadFile(f.name)
+		f.content, err = readFile(f.name, maxFileSize)
 	case stdin == nil:
 		return errors.New("there is no standard input to read the file from")
 	default:
-		f.content, err = io.ReadAll(stdin)
+		f.content, err = readLimited(stdin, maxFileSize)
 	}
 	return err
 }
 
-// parse fills in docs.
-func (f *source) parse() error {
+// parse fills in the documents of f, as far as all the files together may
+// have of them.
+func (l *loading) parse(f *source) error {
+	if l.spent.files++; l.spent.files > maxFiles {
+		return l.fileTooMuch(f.name, 0, tooMuch("more than %d files, with those included and extended", maxFiles))
+	}
+	if n := marks(f.content); n > maxMarks {
+		return l.fileTooMuch(f.name, 0, tooMuch("too large: about %d keys, values and list items, and at most %d are read", n, maxMarks))
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(f.content))
 	for {
 		var doc yaml.Node
@@ -67,6 +73,9 @@ func (f *source) parse() error {
 		if top.Kind != mappingNode {
 			return &Error{File: f.name, Line: top.Line, Msg: "top-level object must be a mapping"}
 		}
+		if err := l.measure(f, top); err != nil {
+			return err
+		}
 		f.docs = append(f.docs, top)
 	}
 	if len(f.docs) == 0 {
@@ -75,13 +84,37 @@ func (f *source) parse() error {
 	return nil
 }
 
+// measure counts a document of f, and refuses what is too much.
+func (l *loading) measure(f *source, doc *yaml.Node) error {
+	s := measure(doc)
+	l.spent.documents++
+	l.spent.nodes += s.nodes
+	l.spent.variables += s.variables
+	switch {
+	case s.fault != nil:
+	case l.spent.documents > maxDocuments:
+		s.fault, s.line = tooMuch("more than %d documents in all files together", maxDocuments), doc.Line
+	case l.spent.nodes > maxAllNodes:
+		s.fault = tooMuch("more than %d keys, values and list items in all files together", maxAllNodes)
+	case l.spent.variables > maxVariables:
+		s.fault = tooMuch("more than %d places where a variable is put in", maxVariables)
+	default:
+		return nil
+	}
+	return l.fileTooMuch(f.name, s.line, s.fault)
+}
+
 // buildModel merges, interpolates and completes the files.
 func (l *loading) buildModel(ctx context.Context) error {
 	if l.quick() == nil {
 		return nil
 	}
 	l.logged.take() // the loader says it again
-	return explain(l.full(ctx), l.files)
+	l.spent.expanded, l.spent.ports = 0, 0
+	if err := l.readReferred(); err != nil {
+		return err
+	}
+	return explain(l.full(ctx), slices.Concat(l.referred, l.files))
 }
 
 // quick builds the model the quick way, if that can be.
@@ -151,6 +184,8 @@ func (l *loading) options(o *loader.Options) {
 	o.SkipNormalization = l.NoNormalize
 	o.ResolvePaths = !l.NoResolvePaths
 	o.SkipResolveEnvironment = l.NoEnvResolution
+	o.Interpolate.Substitute = l.substitute
+	o.Interpolate.TypeCastMapping = l.countingCasts(o.Interpolate.TypeCastMapping)
 	o.SkipConsistencyCheck = true // done here, in a fixed order: see checkReferences
 }
 

@@ -88,11 +88,31 @@ func (l *loading) quickDocument(doc *yaml.Node) (map[string]any, error) {
 	if !ok || !quickKeys(cfg) {
 		return nil, errSlow
 	}
-	out, err := interpolate(cfg, keyStateOf(casts()), l.env.Resolve)
+	out, err := l.interpolate(cfg, keyStateOf(casts()))
 	if err != nil {
 		return nil, err
 	}
-	return out.(map[string]any), nil
+	cfg = out.(map[string]any)
+	return cfg, l.countPorts(cfg)
+}
+
+// countPorts counts the ports of a document's services.
+func (l *loading) countPorts(cfg map[string]any) error {
+	services, _ := cfg["services"].(map[string]any)
+	for _, s := range services {
+		service, _ := s.(map[string]any)
+		for _, key := range []string{"ports", "expose"} {
+			list, _ := service[key].([]any)
+			for _, e := range list {
+				if text, ok := e.(string); ok {
+					if err := l.countPort(text); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // complete fills in defaults, checks values, and resolves paths and bare

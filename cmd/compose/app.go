@@ -39,6 +39,10 @@ type app struct {
 // 30 containers spends a tenth of its time on them.
 const heapGrowth = 400
 
+// heapRoom is how large the heap may become in bytes before it is collected
+// more often: no command needs as much, but a file can be made to.
+const heapRoom = 160 << 20
+
 // run runs a command line and returns its exit code.
 func run(args []string, in, out, errs *os.File) int {
 	a := &app{in: in, out: out, err: errs, name: programName(args[0]), args: args[1:], mode: progress.Plain}
@@ -46,6 +50,7 @@ func run(args []string, in, out, errs *os.File) int {
 	defer stop()
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	debug.SetGCPercent(heapGrowth)
+	debug.SetMemoryLimit(heapRoom)
 
 	root := a.rootCommand()
 	root.SetArgs(args[1:])
