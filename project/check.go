@@ -23,13 +23,13 @@ func (l *loading) fail(service, key, format string, args ...any) error {
 // failAs is fail with a text that names service and key itself.
 func (l *loading) failAs(msg, service, key string) error {
 	at := locate(l.files, "services."+service+"."+key)
-	return &Error{File: at.file, Line: at.line, Service: service, Key: key, Msg: cleanLines(msg)}
+	return &Error{File: at.file, Line: at.line, Service: service, Key: key, Msg: clip(msg)}
 }
 
 // failTop returns the fault of a key outside the services.
 func (l *loading) failTop(key, format string, args ...any) error {
 	at := locate(l.files, key)
-	return &Error{File: at.file, Line: at.line, Key: key, Msg: cleanLines(key + ": " + fmt.Sprintf(format, args...))}
+	return &Error{File: at.file, Line: at.line, Key: key, Msg: clip(key + ": " + fmt.Sprintf(format, args...))}
 }
 
 // checkNames checks the keys that become names of containers, networks and

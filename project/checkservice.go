@@ -13,6 +13,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/distribution/reference"
 	"github.com/moby/sys/signal"
+	"go.yaml.in/yaml/v4"
 )
 
 // checkServices checks the values of all active services' keys. Images and
@@ -38,8 +39,8 @@ func (l *loading) checkServices(context.Context) error {
 
 func (l *loading) checkImage(s types.ServiceConfig) error {
 	if s.Image != "" {
-		if _, err := reference.ParseDockerRef(s.Image); err != nil {
-			return l.fail(s.Name, "image", "invalid reference %q: %v", s.Image, err)
+		if err := checkReference(s.Image); err != nil {
+			return l.fail(s.Name, "image", "%v", err)
 		}
 	}
 	policy, _, err := s.GetPullPolicy()
@@ -63,9 +64,21 @@ func (l *loading) checkImage(s types.ServiceConfig) error {
 		return nil
 	}
 	for i, tag := range s.Build.Tags {
-		if _, err := reference.ParseDockerRef(tag); err != nil {
-			return l.fail(s.Name, fmt.Sprintf("build.tags[%d]", i), "invalid reference %q: %v", tag, err)
+		if err := checkReference(tag); err != nil {
+			return l.fail(s.Name, fmt.Sprintf("build.tags[%d]", i), "%v", err)
 		}
+	}
+	return nil
+}
+
+// checkReference checks the name of an image. The parser takes its time with
+// long ones: a name has at most 255 characters, and a tag or digest follows.
+func checkReference(image string) error {
+	if len(image) > 1024 {
+		return fmt.Errorf("invalid reference %.40q…: longer than 1024 characters", image)
+	}
+	if _, err := reference.ParseDockerRef(image); err != nil {
+		return fmt.Errorf("invalid reference %q: %w", image, err)
 	}
 	return nil
 }
@@ -453,7 +466,7 @@ func (l *loading) checkModes(s types.ServiceConfig) error {
 	}
 	if shares(mode) {
 		if key := ownNetworkKey(s); key != "" {
-			return l.fail(s.Name, key, "cannot be set with network_mode: %s", printable(mode))
+			return l.fail(s.Name, key, "cannot be set with network_mode: %s", mode)
 		}
 	}
 	if s.Pid != "" && s.Pid != "host" && !shares(s.Pid) {
@@ -677,25 +690,38 @@ func (l *loading) checkAccessWords(s types.ServiceConfig) error {
 // write them.
 func (l *loading) shortForms(service, key string) []string {
 	var texts []string
-	for _, f := range l.files {
-		for _, doc := range f.docs {
-			node := doc
-			for _, k := range []string{"services", service, key} {
-				if node = mapped(node, k); node == nil {
-					break
-				}
-			}
-			if node == nil {
-				continue
-			}
-			for _, item := range node.Content {
-				if item.Kind == scalarNode {
-					texts = append(texts, item.Value)
-				}
+	for _, node := range l.written(service) {
+		list := mapped(node, key)
+		if list == nil {
+			continue
+		}
+		for _, item := range list.Content {
+			if item.Kind == scalarNode {
+				texts = append(texts, item.Value)
 			}
 		}
 	}
 	return texts
+}
+
+// written returns a service as the files write it, one after the other.
+func (l *loading) written(service string) []*yaml.Node {
+	if l.services == nil {
+		l.services = map[string][]*yaml.Node{}
+		for _, f := range l.files {
+			for _, doc := range f.docs {
+				services := mapped(doc, "services")
+				if services == nil || services.Kind != mappingNode {
+					continue
+				}
+				for i := 0; i+1 < len(services.Content); i += 2 {
+					name := services.Content[i].Value
+					l.services[name] = append(l.services[name], services.Content[i+1])
+				}
+			}
+		}
+	}
+	return l.services[service]
 }
 
 // checkGrants checks the secrets and configs that a service is given.

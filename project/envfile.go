@@ -79,6 +79,12 @@ func (l *loading) projectEnv(env types.Mapping, files []string) (map[string]stri
 	return vars, nil
 }
 
+// ReadEnvFile returns what an env file defines, its variables looked up with of.
+func ReadEnvFile(path string, of func(string) (string, bool)) (map[string]string, error) {
+	l, vars := loading{}, map[string]string{}
+	return vars, l.readEnvFile(path, "", vars, of)
+}
+
 // resolveEnvironment completes the environment of a service, or of a step
 // before it: entries without a value are looked up, and the env files add
 // what is not set.

@@ -49,14 +49,5 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // noService is the error for a service that the files do not have.
 func noService(name string) error {
-	return &Error{Service: name, Msg: fmt.Sprintf("%v: %s", ErrNoService, printable(name)), cause: ErrNoService}
-}
-
-// printable returns s as it may be shown on a terminal: text with control or
-// otherwise unprintable characters is quoted.
-func printable(s string) string {
-	if strings.ContainsFunc(s, unprintable) {
-		return fmt.Sprintf("%q", s)
-	}
-	return s
+	return &Error{Service: name, Msg: fmt.Sprintf("%v: %s", ErrNoService, name), cause: ErrNoService}
 }

@@ -19,7 +19,11 @@ func explain(err error, files []source) error {
 	if err == nil || errors.As(err, &done) {
 		return err
 	}
-	e := &Error{Msg: plainer(cleanLines(err.Error())), cause: err}
+	if limit := (*limitError)(nil); errors.As(err, &limit) {
+		return explainLimit(err, limit, files)
+	}
+	e := &Error{Msg: plainer(err.Error()), cause: err}
+	defer func() { e.Msg = clip(e.Msg) }()
 	if m := parseFault.FindStringSubmatch(e.Msg); m != nil {
 		e.File = m[1]
 		e.Line, e.Column = faultLine(e.Msg)
@@ -42,6 +46,19 @@ func explain(err error, files []source) error {
 	at := locate(files, path)
 	e.File, e.Line = at.file, at.line
 	e.Service, e.Key = splitPath(path, files)
+	return e
+}
+
+// explainLimit names the place of what is too much; compose-go tells it with
+// an error for each further place.
+func explainLimit(err error, limit *limitError, files []source) error {
+	e := &Error{Msg: limit.Error(), cause: err}
+	if path := faultPath(err.Error()); path != "" {
+		at := locate(files, path)
+		e.File, e.Line = at.file, at.line
+		e.Service, e.Key = splitPath(path, files)
+		e.Msg = path + ": " + e.Msg
+	}
 	return e
 }
 

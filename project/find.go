@@ -139,14 +139,14 @@ func (l *loading) addFile(name string, check func(path string) error) error {
 		return nil
 	}
 	if remote(name) {
-		return &Error{File: name, Msg: fmt.Sprintf("file %s: Compose files from Git or a registry are not supported yet", printable(name))}
+		return &Error{File: name, Msg: fmt.Sprintf("file %s: Compose files from Git or a registry are not supported yet", name)}
 	}
 	path := l.absolute(name)
 	if err := check(path); err != nil {
-		return &Error{File: path, Msg: printable(err.Error()), cause: err}
+		return &Error{File: path, Msg: err.Error(), cause: err}
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return &Error{File: path, Msg: printable(path) + " is a directory"}
+		return &Error{File: path, Msg: path + " is a directory"}
 	}
 	l.files = append(l.files, source{name: path})
 	return nil
@@ -175,7 +175,7 @@ func (l *loading) discover() error {
 		}
 		if dir == filepath.Dir(dir) {
 			return &Error{
-				Msg:   fmt.Sprintf("%v (looked in %s and its parents)", ErrNoFile, printable(start)),
+				Msg:   fmt.Sprintf("%v (looked in %s and its parents)", ErrNoFile, start),
 				cause: ErrNoFile,
 			}
 		}

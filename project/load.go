@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v4"
 )
 
 // Load finds, reads and validates the project that o describes.
@@ -80,8 +81,10 @@ type loading struct {
 	env   types.Mapping
 	files []source
 	// referred are the files that those include or extend.
-	referred []source
-	folder   string // the project's, absolute
+	referred   []source
+	services   map[string][]*yaml.Node // see written
+	extensions map[serviceRef]*extension
+	folder     string // the project's, absolute
 
 	name      string
 	nameGiven bool // by option or environment, over any file
@@ -92,6 +95,7 @@ type loading struct {
 	project  *Project
 	logged   *capture // what compose-go warns of
 	warnings []string
+	warned   map[string]bool
 }
 
 type pass struct {
@@ -120,7 +124,12 @@ func (l *loading) run(ctx context.Context, passes ...pass) error {
 }
 
 func (l *loading) warn(format string, args ...any) {
-	if w := cleanLines(fmt.Sprintf(format, args...)); !slices.Contains(l.warnings, w) {
+	w := fmt.Sprintf(format, args...)
+	if !l.warned[w] {
+		if l.warned == nil {
+			l.warned = map[string]bool{}
+		}
+		l.warned[w] = true
 		l.warnings = append(l.warnings, w)
 	}
 }

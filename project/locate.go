@@ -143,14 +143,3 @@ func mapped(n *yaml.Node, key string) *yaml.Node {
 	}
 	return nil
 }
-
-// cleanLines makes text that may quote a file safe to print: control
-// characters but line ends and tabs become "?".
-func cleanLines(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && unprintable(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}

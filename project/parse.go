@@ -94,8 +94,8 @@ func (l *loading) measure(f *source, doc *yaml.Node) error {
 	case s.fault != nil:
 	case l.spent.documents > maxDocuments:
 		s.fault, s.line = tooMuch("more than %d documents in all files together", maxDocuments), doc.Line
-	case l.spent.nodes > maxAllNodes:
-		s.fault = tooMuch("more than %d keys, values and list items in all files together", maxAllNodes)
+	case l.spent.nodes > maxNodes:
+		s.fault = tooMuch("more than %d keys, values and list items in all files together", maxNodes)
 	case l.spent.variables > maxVariables:
 		s.fault = tooMuch("more than %d places where a variable is put in", maxVariables)
 	default:

@@ -2,7 +2,6 @@ package project
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -116,7 +115,7 @@ func (l *loading) readReferred() error {
 			return err
 		}
 	}
-	return nil
+	return l.checkExtends()
 }
 
 func (l *loading) follow(r referrer, seen map[string]bool) error {
@@ -125,9 +124,7 @@ func (l *loading) follow(r referrer, seen map[string]bool) error {
 		if err := doc.Decode(&o); err != nil {
 			continue // the schema will say so
 		}
-		if err := l.checkExtends(r.file, o.Services); err != nil {
-			return err
-		}
+		l.noteExtensions(r, doc, o.Services)
 		for _, entry := range o.Include {
 			if err := l.followInclude(r, entry, seen); err != nil {
 				return err
@@ -236,20 +233,4 @@ func (l *loading) candidates(r referrer, name string) []string {
 		}
 	}
 	return found
-}
-
-// checkExtends refuses services that extend one another in a long chain. One
-// that leads back to itself is left to compose-go, which names all of it.
-func (l *loading) checkExtends(f *source, services map[string]extendsEntry) error {
-	for name := range services {
-		passed := []string{name}
-		for at := services[name]; at.service != "" && at.file == "" && !slices.Contains(passed, at.service); at = services[at.service] {
-			if passed = append(passed, at.service); len(passed) > maxExtends {
-				key := "services." + name + ".extends"
-				return l.fileTooMuch(f.name, locate([]source{*f}, key).line,
-					fmt.Errorf("%s: %w", key, tooMuch("more than %d services that extend one another in a chain", maxExtends)))
-			}
-		}
-	}
-	return nil
 }

@@ -32,7 +32,7 @@ var (
 // Docker Engine does: service names have them.
 func checkHostname(name string) error {
 	if len(name) > 253 {
-		return fmt.Errorf("host name %s is longer than 253 characters", printable(name))
+		return fmt.Errorf("host name %s is longer than 253 characters", name)
 	}
 	for label := range strings.SplitSeq(name, ".") {
 		if len(label) > 63 || !hostLabelForm.MatchString(strings.ReplaceAll(label, "_", "-")) {

@@ -2,12 +2,13 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-first/compose/project"
 )
 
 // environment is where settings that no flag gives are looked up: the
@@ -49,12 +50,8 @@ func readEnvironment(g globals) environment {
 	}
 	merged := map[string]string{}
 	for _, file := range files {
-		values, err := dotenv.ReadWithLookup(os.LookupEnv, file)
-		if err != nil {
-			continue
-		}
-		for k, v := range values {
-			merged[k] = v
+		if values, err := project.ReadEnvFile(file, os.LookupEnv); err == nil {
+			maps.Copy(merged, values)
 		}
 	}
 	return environment{file: merged}

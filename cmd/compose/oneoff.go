@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/format"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/mattn/go-shellwords"
@@ -310,7 +309,7 @@ func (o runOptions) adaptEnvironment(s *types.ServiceConfig, p *project.Project)
 	env := types.MappingWithEquals{}
 	maps.Copy(env, s.Environment)
 	for _, file := range o.envFiles {
-		values, err := dotenv.ReadWithLookup(p.Environment.Resolve, file)
+		values, err := project.ReadEnvFile(file, p.Environment.Resolve)
 		if err != nil {
 			return fmt.Errorf("--env-from-file: %w", err)
 		}
