@@ -22,9 +22,9 @@ const (
 	maxNesting   = 50        // of variables in one another's defaults
 	maxVariables = 50_000    // places where a variable is put in
 	maxExpanded  = 8 << 20   // bytes that variables put in
-	maxPorts     = 65_535    // published or exposed, ranges spelled out
+	maxPorts     = 20_000    // published or exposed, ranges spelled out
 	maxReplicas  = 10_000    // of a service
-	maxErrorText = 2_000     // bytes of an error's text
+	maxErrorText = 600       // bytes of an error's text
 )
 
 // spent counts what the files of one project have asked for so far.

@@ -2,6 +2,7 @@ package project
 
 import (
 	"maps"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/override"
@@ -76,8 +77,7 @@ func (l *loading) quickModel() (model map[string]any, warnings []string, err err
 
 // quickDocument reads one document and interpolates it.
 func (l *loading) quickDocument(doc *yaml.Node) (map[string]any, error) {
-	budget := maxQuickNodes
-	if !plain(doc, &budget) {
+	if !plain(doc) {
 		return nil, errSlow
 	}
 	var raw any
@@ -136,24 +136,16 @@ func (l *loading) complete(model map[string]any, w walks) (map[string]any, error
 	return loader.Normalize(model, l.env)
 }
 
-// maxQuickNodes bounds the nodes, aliases followed, of a document that is
-// read the quick way. compose-go refuses files above its own limit.
-const maxQuickNodes = 90_000
-
-// plain reports whether n has no tags of Compose's own, and less than budget
-// nodes with its aliases spelled out.
-func plain(n *yaml.Node, budget *int) bool {
-	if *budget--; *budget < 0 {
-		return false
-	}
+// plain reports whether n has no tags of Compose's own.
+func plain(n *yaml.Node) bool {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		return plain(n.Alias, budget)
+		return plain(n.Alias)
 	case n.Tag == "!reset" || n.Tag == "!override":
 		return false
 	}
 	for _, c := range n.Content {
-		if !plain(c, budget) {
+		if !plain(c) {
 			return false
 		}
 	}
@@ -304,6 +296,7 @@ func (w walks) only(p part, model map[string]any, do func(map[string]any) error)
 		}
 	}
 	small := maps.Clone(model)
+	maps.DeleteFunc(small, func(key string, _ any) bool { return strings.HasPrefix(key, "x-") })
 	small["services"] = reduced
 	if err := do(small); err != nil {
 		return err
