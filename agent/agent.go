@@ -27,6 +27,8 @@ type Config struct {
 	Root    layout.Root
 	Version string // of the binary, as the commands know it
 
+	Containerd string // socket path of the containerd that it looks after
+
 	// Connect connects to containerd. It is called again and again until it succeeds.
 	Connect func(ctx context.Context) (*engine.Client, error)
 

@@ -43,6 +43,13 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return s.Version, err
 }
 
+// Containerd returns the socket path of the containerd that the running agent
+// looks after, ErrNotRunning without an agent.
+func (c *Client) Containerd(ctx context.Context) (string, error) {
+	s, err := c.status(ctx)
+	return s.Containerd, err
+}
+
 // Ready returns once names are served in the network namespace of a container
 // that is created or running.
 func (c *Client) Ready(ctx context.Context, containerID string) error {
@@ -106,9 +113,10 @@ func (c *Client) Stop(ctx context.Context) error {
 
 // status is what the agent says of itself.
 type status struct {
-	Version string `json:"version"`
-	PID     int    `json:"pid"`
-	Booting bool   `json:"booting"` // containers are still to be started by a boot
+	Version    string `json:"version"`
+	Containerd string `json:"containerd"` // socket path
+	PID        int    `json:"pid"`
+	Booting    bool   `json:"booting"` // containers are still to be started by a boot
 }
 
 // answerLimit is how long an agent may take to say which one it is before it is

@@ -39,11 +39,12 @@ type ExecConfig struct {
 	Stdout     io.Writer // nil: thrown away
 	Stderr     io.Writer // nil: thrown away; with TTY all is Stdout
 	Resize     <-chan Size
+	Abandon    bool // when ctx ends the process is left to run
 }
 
 // Exec runs a process in a running container and returns its exit code once it
 // has ended and its output is written. When ctx ends first, the process is
-// killed and ctx's error returned.
+// killed, unless it is to be abandoned, and ctx's error returned.
 // ErrNotFound, ErrConflict if the container does not run; ErrCommandNotFound
 // (by custom exit code 127) and ErrNotExecutable (126).
 func (c *Client) Exec(ctx context.Context, id string, cfg ExecConfig) (exitCode int, err error) {
@@ -203,6 +204,9 @@ func (c *Client) followExec(ctx context.Context, id, execID string, streams cio.
 			}
 			_ = c.resize(ctx, id, execID, size)
 		case <-ctx.Done():
+			if cfg.Abandon {
+				return 0, ctx.Err()
+			}
 			_, _ = c.tasks.Kill(waiting, &tasks.KillRequest{ContainerID: id, ExecID: execID, Signal: uint32(syscall.SIGKILL)})
 			<-ended
 			return 0, ctx.Err()

@@ -15,7 +15,6 @@ import (
 // Load imports an archive as docker save or an OCI layout make it, plain or
 // compressed with gzip or zstd, unpacks its images, and returns their names.
 func (c *Client) Load(ctx context.Context, r io.Reader) ([]string, error) {
-	ctx = quiet(ctx)
 	plain, err := compression.DecompressStream(r)
 	if err != nil {
 		return nil, fmt.Errorf("load images: %w", err)

@@ -57,7 +57,6 @@ func (c *Client) pull(ctx context.Context, ref, name string, o PullOptions) erro
 	if err != nil {
 		return err
 	}
-	ctx = quiet(ctx)
 	o.Progress(PullProgress{Ref: ref, Status: "resolving"})
 	meter := &pullMeter{ref: ref, show: o.Progress}
 	_, err = c.conn.Pull(ctx, name,

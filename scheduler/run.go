@@ -222,7 +222,7 @@ func (r *runner) settle(res result) {
 	case r.ctx.Err() != nil || r.failure != nil && r.isBrief(res.node):
 		e.State, e.Err = Skipped, nil // given up, not failed
 	case errors.As(res.err, &k):
-		e.State, e.Text = Warned, "Resource is still in use"
+		e.State, e.Text, e.Err = Warned, "Resource is still in use", nil // the text says it all
 	case node.Optional:
 		e.State, e.Text = Warned, "Error"
 	default:

@@ -53,7 +53,7 @@ func (a *app) runAgent(ctx context.Context) error {
 	}
 	a.daemonLog()
 	cfg := agent.Config{
-		Root: r.root, Version: project.Version, Log: slog.Default(),
+		Root: r.root, Version: project.Version, Containerd: r.address(), Log: slog.Default(),
 		Connect: func(ctx context.Context) (*engine.Client, error) {
 			return connectEngine(ctx, r, r.address(), nil)
 		},

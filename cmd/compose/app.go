@@ -48,7 +48,8 @@ func run(args []string, in, out, errs *os.File) int {
 	a := &app{in: in, out: out, err: errs, name: programName(args[0]), args: args[1:], mode: progress.Plain}
 	ctx, stop := a.catchSignals(context.Background())
 	defer stop()
-	slog.SetDefault(slog.New(slog.DiscardHandler))
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // and with it the log package
+	quietLibraries()
 	debug.SetGCPercent(heapGrowth)
 	debug.SetMemoryLimit(heapRoom)
 

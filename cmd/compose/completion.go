@@ -68,7 +68,7 @@ func (a *app) completeFlags(root *cobra.Command) {
 
 // completeProjects offers the names of the projects that exist.
 func (a *app) completeProjects(c *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
-	r, err := a.look(c.Context())
+	r, err := a.find(c.Context())
 	if err != nil || r.engine == nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -41,7 +41,7 @@ Volumes stay, unless -v is given.`,
 		}
 		o.Services = services
 		return a.carryOut(cmd.Context(), change{
-			operation: "down", services: services,
+			operation: "down", services: services, reclaim: o.Images != "",
 			plan: func(p *project.Project, live scheduler.Live) (scheduler.Plan, []scheduler.Warning, error) {
 				return scheduler.Down(p, live, o)
 			},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -16,8 +17,16 @@ import (
 
 // engineStop ends the agent, then the daemons, once no container runs.
 func (a *app) engineStop(ctx context.Context, force bool) error {
-	r, err := a.look(ctx)
+	r, err := a.find(ctx)
 	if err != nil {
+		return err
+	}
+	if r.engine == nil && r.bundle.Used() && containersMayRun(r) {
+		if r, err = a.startEngine(ctx); err != nil { // only it can tell, and stop them
+			return err
+		}
+	}
+	if err := ownAgent(ctx, r); err != nil {
 		return err
 	}
 	if r.engine != nil {
@@ -35,6 +44,12 @@ func (a *app) engineStop(ctx context.Context, force bool) error {
 		return err
 	}
 	return volumes.OpenStore(r.root).Unmount()
+}
+
+// containersMayRun reports whether there are pipes that a container writes to.
+func containersMayRun(r *rooms) bool {
+	entries, err := os.ReadDir(r.root.StreamsDir())
+	return err == nil && len(entries) > 0
 }
 
 // cleanNetwork takes away what the engine has put into the kernel and no

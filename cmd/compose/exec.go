@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -77,8 +78,11 @@ func (a *app) withoutTTY(c *cobra.Command, noTTY, byDefault bool) bool {
 var errNoTerminal = errors.New("cannot attach stdin to a TTY-enabled container because stdin is not a terminal")
 
 func (a *app) execIn(ctx context.Context, o execOptions, service string, args []string) error {
-	if a.global.dryRun {
+	switch {
+	case a.global.dryRun:
 		return errors.New("interactive exec is not supported in dry-run mode")
+	case o.workdir != "" && !path.IsAbs(o.workdir):
+		return &exitError{code: codeNotFound, err: fmt.Errorf("--workdir %q is not an absolute path", o.workdir)}
 	}
 	if !o.noTTY && !o.detach && o.interactive && !isTerminal(a.in) {
 		return errNoTerminal
@@ -89,7 +93,7 @@ func (a *app) execIn(ctx context.Context, o execOptions, service string, args []
 	}
 	cfg := engine.ExecConfig{
 		Args: args, Env: ownEnvironment(o.env), User: o.user, WorkingDir: o.workdir,
-		TTY: !o.noTTY, Privileged: o.privileged, Detach: o.detach,
+		TTY: !o.noTTY, Privileged: o.privileged, Detach: o.detach, Abandon: true,
 	}
 	if !o.detach {
 		cfg.Stdout, cfg.Stderr = a.out, a.err

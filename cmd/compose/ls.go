@@ -59,11 +59,9 @@ func (a *app) ls(ctx context.Context, o lsOptions) error {
 	if err != nil {
 		return err
 	}
-	var containers []engine.Container
-	if r.engine != nil {
-		if containers, err = r.engine.Observe(ctx, ""); err != nil {
-			return err
-		}
+	containers, err := listed(ctx, r, "")
+	if err != nil {
+		return err
 	}
 	projects := listProjects(containers, o.all)
 	projects = slices.DeleteFunc(projects, func(p listedProject) bool { return !match(p.Name) })

@@ -2,10 +2,16 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sirupsen/logrus"
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/compose-first/compose/internal/progress"
 )
@@ -40,8 +46,33 @@ func (a *app) message(level, text string) {
 	})
 }
 
+// quietLibraries keeps what libraries log off the terminal: it goes to our own
+// log, for those who debug.
+func quietLibraries() {
+	logrus.SetOutput(io.Discard)
+	logrus.AddHook(debugHook{})
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+}
+
+// debugHook passes entries of logrus on to slog.
+type debugHook struct{}
+
+func (debugHook) Levels() []logrus.Level { return logrus.AllLevels }
+
+func (debugHook) Fire(e *logrus.Entry) error {
+	args := []any{"level", e.Level.String()}
+	for _, k := range slices.Sorted(maps.Keys(e.Data)) {
+		args = append(args, k, e.Data[k])
+	}
+	slog.Debug("library: "+e.Message, args...)
+	return nil
+}
+
 // debugLog sends debug logs to standard error, between the lines of progress.
 func (a *app) debugLog(level slog.Level) {
+	if level <= slog.LevelDebug {
+		logrus.SetLevel(logrus.DebugLevel)
+	}
 	h := slog.NewTextHandler(logWriter{a}, &slog.HandlerOptions{Level: level})
 	slog.SetDefault(slog.New(h))
 }

@@ -104,6 +104,7 @@ type change struct {
 	services  []string // named on the command line
 	starts    bool     // it may start containers
 	unlocked  bool     // it must not wait for another command on the project
+	reclaim   bool     // the disk space of what it removed is to be free at its end
 	plan      func(p *project.Project, live scheduler.Live) (scheduler.Plan, []scheduler.Warning, error)
 	// empty, when not nil, is called instead of a run when there is nothing to do.
 	empty func()
@@ -148,6 +149,11 @@ func (a *app) carryOut(ctx context.Context, c change) error {
 	a.show(c.operation)
 	if err := a.perform(ctx, plan, a.hostFor(r, p, containers, host.Options{}), nil); err != nil {
 		return err
+	}
+	if c.reclaim && !a.global.dryRun {
+		if err := r.engine.Reclaim(ctx); err != nil {
+			return err
+		}
 	}
 	return a.sync(ctx, r)
 }

@@ -67,14 +67,28 @@ func (a *app) ps(ctx context.Context, o psOptions, services []string) error {
 	if err != nil {
 		return err
 	}
-	var containers []engine.Container
-	if r.engine != nil {
-		if containers, err = r.engine.Observe(ctx, name); err != nil {
-			return err
-		}
+	containers, err := listed(ctx, r, name)
+	if err != nil {
+		return err
 	}
 	containers = slices.DeleteFunc(containers, func(c engine.Container) bool { return !o.lists(c, p, services) })
 	return a.printContainers(o, containers)
+}
+
+// listed are the containers of a project, "" for all, as ps and ls show them:
+// one that its policy is about to start again, or is starting, is restarting
+// from its end to its next run.
+func listed(ctx context.Context, r *rooms, name string) ([]engine.Container, error) {
+	if r.engine == nil {
+		return nil, nil
+	}
+	containers, err := r.engine.Observe(ctx, name)
+	for i, c := range containers {
+		if c.State == engine.StateExited && restarts(c, c.ExitCode) {
+			containers[i].State = engine.StateRestarting
+		}
+	}
+	return containers, err
 }
 
 func (a *app) printContainers(o psOptions, containers []engine.Container) error {

@@ -140,6 +140,9 @@ func statusText(c engine.Container, now time.Time) string {
 	case engine.StatePaused:
 		return "Up " + table.Age(c.StartedAt, now) + " (Paused)"
 	case engine.StateRestarting:
+		if c.FinishedAt.IsZero() { // it is being started, and what it ended with is gone
+			return "Restarting"
+		}
 		return fmt.Sprintf("Restarting (%d)%s", c.ExitCode, endText(c, now))
 	case engine.StateExited:
 		return fmt.Sprintf("Exited (%d)%s", c.ExitCode, endText(c, now))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -213,6 +214,13 @@ func (a *app) readGlobals(cmd *cobra.Command) error {
 	}
 	if g.containerd == "" {
 		g.containerd = os.Getenv("CONTAINERD_ADDRESS")
+	}
+	if g.containerd != "" { // the agent, which is told of it, runs in another folder
+		path, err := filepath.Abs(strings.TrimPrefix(g.containerd, "unix://"))
+		if err != nil {
+			return fmt.Errorf("--containerd: %w", err)
+		}
+		g.containerd = path
 	}
 	if !flags.Changed("parallel") {
 		n, err := a.env.integer("COMPOSE_PARALLEL_LIMIT", g.parallel)

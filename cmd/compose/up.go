@@ -328,7 +328,7 @@ func (u *upRun) prepare(ctx context.Context) (scheduler.Plan, error) {
 	}
 	u.tell(warnings)
 	u.host = u.hostFor(u.rooms, u.project, containers, u.imageHost(u.project, u.options.images))
-	if u.global.dryRun || u.options.printPlan != "" {
+	if u.options.printPlan != "" {
 		return plan, nil
 	}
 	return plan, u.host.Check(ctx, plan)

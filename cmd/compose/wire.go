@@ -46,22 +46,34 @@ func (a *app) open() (*rooms, error) {
 }
 
 // lookAhead begins to connect to the engine, if it runs, while the command
-// reads its files. look and use take the result.
+// reads its files. find takes the result.
 func (a *app) lookAhead(ctx context.Context) {
-	a.ahead = sync.OnceValues(func() (*rooms, error) { return a.lookNow(ctx) })
+	a.ahead = sync.OnceValues(func() (*rooms, error) { return a.findNow(ctx) })
 	go func() { _, _ = a.ahead() }()
 }
 
-// look connects to the engine when it runs. When it does not, nothing of a
-// project runs either, and the rooms returned have no engine.
+// look connects to the engine for a command that changes nothing. The rooms
+// returned have no engine when it has never run: there is nothing to look at.
+// One that has run and does not now is started, since what it holds is still
+// there, and containers may well be running without it.
 func (a *app) look(ctx context.Context) (*rooms, error) {
+	r, err := a.find(ctx)
+	if err != nil || r.engine != nil || !r.bundle.Used() {
+		return r, err
+	}
+	return a.startEngine(ctx)
+}
+
+// find connects to the engine when it runs. When it does not, the rooms
+// returned have no engine.
+func (a *app) find(ctx context.Context) (*rooms, error) {
 	if a.ahead != nil {
 		return a.ahead()
 	}
-	return a.lookNow(ctx)
+	return a.findNow(ctx)
 }
 
-func (a *app) lookNow(ctx context.Context) (*rooms, error) {
+func (a *app) findNow(ctx context.Context) (*rooms, error) {
 	r, err := a.open()
 	if err != nil {
 		return nil, err
@@ -96,7 +108,7 @@ func (r *rooms) address() string {
 // use starts the engine if need be and connects to it. It is for commands that
 // change something but start no container.
 func (a *app) use(ctx context.Context) (*rooms, error) {
-	r, err := a.look(ctx)
+	r, err := a.find(ctx)
 	if err != nil || r.engine == nil {
 		if r, err = a.startEngine(ctx); err != nil {
 			return nil, err
@@ -140,7 +152,18 @@ func (a *app) startUp(ctx context.Context) (*rooms, error) {
 	if r.agent, err = agent.Ensure(ctx, r.root, binary, project.Version); err != nil {
 		return nil, fmt.Errorf("start the agent: %w", err)
 	}
-	return r, nil
+	return r, ownAgent(ctx, r)
+}
+
+// ownAgent refuses an agent that looks after another containerd: it is one an
+// engine root, and would know nothing of the containers of this one.
+func ownAgent(ctx context.Context, r *rooms) error {
+	at, err := r.agent.Containerd(ctx)
+	if err != nil || at == "" || at == r.address() {
+		return nil // there is none, or an older one that does not say
+	}
+	return fmt.Errorf("this engine root is in use with the containerd at %s: name another one in %s to use that at %s",
+		at, layout.RootVariable, r.address())
 }
 
 // connect connects to containerd.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,6 +18,16 @@ import (
 
 	"github.com/compose-first/compose/internal/layout"
 )
+
+// Used tells whether our own containerd has ever run: then it may hold images,
+// containers and more, running or not.
+func (b *Bundle) Used() bool {
+	if b.Address != "" {
+		return false
+	}
+	_, err := os.Stat(b.Root.ContainerdRoot())
+	return err == nil
+}
 
 // EnsureContainerd returns the socket path of a containerd that serves: the one
 // that Address names, or our own, which is started when it does not run. It
