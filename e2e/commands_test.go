@@ -31,6 +31,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"push":       push,
 	"asked":      asked,
 	"fetched":    fetched,
+	"terminal":   terminal,
 }
 
 // patience is how long something may take that does not happen at once.

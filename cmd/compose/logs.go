@@ -90,7 +90,10 @@ func (a *app) logs(ctx context.Context, o logsOptions, services []string) error 
 		tracked: wanted, attached: wanted,
 		first: read, later: logfile.Options{Tail: -1, Until: read.Until},
 	}
-	return f.run(ctx, containers, events, errs, settled)
+	if err := f.run(ctx, containers, events, errs, settled); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
 }
 
 // read is what of a log is read.
