@@ -16,7 +16,7 @@ import (
 
 // listen makes the socket on which commands ask the agent.
 func listen(path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {

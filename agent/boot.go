@@ -160,7 +160,7 @@ func sameBoot(root layout.Root) bool {
 
 // markBoot notes that the engine is up in this boot of the machine.
 func markBoot(root layout.Root) error {
-	if err := os.MkdirAll(filepath.Dir(root.BootMark()), 0o711); err != nil {
+	if err := os.MkdirAll(filepath.Dir(root.BootMark()), 0o700); err != nil {
 		return fmt.Errorf("note boot: %w", err)
 	}
 	if err := os.WriteFile(root.BootMark(), []byte(layout.BootID()+"\n"), 0o600); err != nil {

@@ -48,7 +48,7 @@ func writePid(path, stage string) error {
 	if !ok {
 		return errors.New("write pid file: no /proc")
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write pid file: %w", err)
 	}
 	if err := os.WriteFile(path+".new", fmt.Appendf(nil, "%d %d %s\n", p.pid, p.start, stage), 0o600); err != nil {

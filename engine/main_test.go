@@ -14,6 +14,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -127,7 +128,7 @@ func imageArchive(name string) []byte {
 	}
 	layer := makeTar(files)
 	config, _ := json.Marshal(map[string]any{
-		"architecture": goArch(), "os": "linux",
+		"architecture": runtime.GOARCH, "os": "linux",
 		"config": map[string]any{
 			"Env": []string{"PATH=/bin", "FROM_IMAGE=yes"}, "Cmd": []string{"sh"}, "WorkingDir": "/tmp",
 			"Healthcheck": map[string]any{"Test": []string{"CMD", "true"}, "Interval": 5 * time.Second, "Retries": 2},

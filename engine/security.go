@@ -1,15 +1,15 @@
 package engine
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/containerd/containerd/v2/pkg/cap"
+	"github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/compose-first/compose/project"
@@ -169,29 +169,27 @@ func (b *specBuilder) security() error {
 	return b.selinux(o.labels)
 }
 
-func (b *specBuilder) seccomp(profile string) error {
+func (b *specBuilder) seccomp(profile string) (err error) {
 	switch {
 	case profile == "unconfined", profile == "" && b.Service.Privileged:
 		return nil
 	case profile == "" || profile == "builtin":
-		b.spec.Linux.Seccomp = seccomp.DefaultProfile(b.spec)
-		return nil
+		b.spec.Linux.Seccomp, err = seccomp.GetDefaultProfile(b.spec)
+		return err
 	}
-	data := []byte(profile)
 	if !strings.HasPrefix(strings.TrimSpace(profile), "{") {
 		if !filepath.IsAbs(profile) {
 			profile = filepath.Join(b.Labels[project.LabelWorkingDir], profile)
 		}
-		var err error
-		if data, err = os.ReadFile(profile); err != nil {
+		data, err := os.ReadFile(profile)
+		if err != nil {
 			return fmt.Errorf("security_opt: seccomp profile: %w", err)
 		}
+		profile = string(data)
 	}
-	filter, err := parseSeccomp(data, b.spec.Process.Capabilities.Bounding)
-	if err != nil {
+	if b.spec.Linux.Seccomp, err = parseSeccomp(profile, b.spec); err != nil {
 		return fmt.Errorf("security_opt: seccomp profile: %w", err)
 	}
-	b.spec.Linux.Seccomp = filter
 	return nil
 }
 
@@ -242,74 +240,15 @@ func (b *specBuilder) selinux(labels []string) error {
 	return nil
 }
 
-// seccompFile is a profile as Docker writes it: the OCI form, and syscalls
-// that depend on capabilities and architectures.
-// Source: Docker, profiles/seccomp/default.json.
-type seccompFile struct {
-	specs.LinuxSeccomp
-	ArchMap []struct {
-		Architecture     specs.Arch   `json:"architecture"`
-		SubArchitectures []specs.Arch `json:"subArchitectures"`
-	} `json:"archMap"`
-	Syscalls []struct {
-		specs.LinuxSyscall
-		Name     string           `json:"name"`
-		Includes seccompCondition `json:"includes"`
-		Excludes seccompCondition `json:"excludes"`
-	} `json:"syscalls"`
-}
-
-// seccompCondition holds when everything it names is there.
-type seccompCondition struct {
-	Caps   []string `json:"caps"`
-	Arches []string `json:"arches"`
-}
-
-// parseSeccomp reads a seccomp profile for a container with the given capabilities.
-func parseSeccomp(data []byte, caps []string) (*specs.LinuxSeccomp, error) {
-	var file seccompFile
-	if err := json.Unmarshal(data, &file); err != nil {
+// parseSeccomp reads a seccomp profile, in Docker's form or the OCI's, for a
+// container of the given spec: what a call is allowed depends on its capabilities.
+func parseSeccomp(profile string, spec *specs.Spec) (*specs.LinuxSeccomp, error) {
+	filter, err := seccomp.LoadProfile(profile, spec)
+	if err != nil {
 		return nil, err
 	}
-	if file.DefaultAction == "" {
-		return nil, fmt.Errorf("defaultAction is missing")
+	if filter == nil || filter.DefaultAction == "" {
+		return nil, errors.New("defaultAction is missing")
 	}
-	filter := file.LinuxSeccomp
-	filter.Syscalls = nil
-	native := nativeArch()
-	for _, m := range file.ArchMap {
-		if m.Architecture == native {
-			filter.Architectures = append([]specs.Arch{native}, m.SubArchitectures...)
-		}
-	}
-	for _, s := range file.Syscalls {
-		if s.Name != "" {
-			s.Names = append(s.Names, s.Name)
-		}
-		if !s.Includes.includes(caps) || s.Excludes.excludes(caps) {
-			continue
-		}
-		if len(s.Names) > 0 {
-			filter.Syscalls = append(filter.Syscalls, s.LinuxSyscall)
-		}
-	}
-	return &filter, nil
-}
-
-func (c seccompCondition) includes(caps []string) bool {
-	for _, want := range c.Caps {
-		if !slices.Contains(caps, want) {
-			return false
-		}
-	}
-	return len(c.Arches) == 0 || slices.Contains(c.Arches, goArch())
-}
-
-func (c seccompCondition) excludes(caps []string) bool {
-	for _, unwanted := range c.Caps {
-		if slices.Contains(caps, unwanted) {
-			return true
-		}
-	}
-	return slices.Contains(c.Arches, goArch())
+	return filter, nil
 }

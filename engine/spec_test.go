@@ -283,6 +283,35 @@ func TestMountsOfAContainer(t *testing.T) {
 	}
 }
 
+// TestLabelsOfSecurityModules shows the profile and the label of a container
+// on a host with AppArmor and SELinux.
+func TestLabelsOfSecurityModules(t *testing.T) {
+	for _, tt := range []struct{ name, service, apparmor, selinux string }{
+		{"by default", ``, "compose-default", "system_u:system_r:container_t:s0"},
+		{"privileged", `privileged: true`, "", ""},
+		{"privileged with a profile and a label", `{privileged: true, security_opt: [apparmor=strict, "label=type:own_t"]}`, "strict", "system_u:system_r:own_t:s0"},
+		{"a profile", `security_opt: ["apparmor:strict"]`, "strict", "system_u:system_r:container_t:s0"},
+		{"no profile", `security_opt: [apparmor=unconfined]`, "unconfined", "system_u:system_r:container_t:s0"},
+		{"a label", `security_opt: ["label=user:u", "label:role:r", "label=type:t", "label=level:s0:c1,c2"]`, "compose-default", "u:r:t:s0:c1,c2"},
+		{"no label", `security_opt: [label=disable]`, "compose-default", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, warnings, err := build(t, tt.service, func(in *specInput) { in.host.AppArmor, in.host.SELinux = true, true })
+			if err != nil || len(warnings) > 0 {
+				t.Fatal(err, warnings)
+			}
+			if p := s.Process; p.ApparmorProfile != tt.apparmor || p.SelinuxLabel != tt.selinux {
+				t.Errorf("got %q and %q, want %q and %q", p.ApparmorProfile, p.SelinuxLabel, tt.apparmor, tt.selinux)
+			}
+		})
+	}
+}
+
+// withCaps is a spec with nothing but capabilities.
+func withCaps(caps ...string) *specs.Spec {
+	return &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}
+}
+
 func TestParseSeccomp(t *testing.T) {
 	profile := `{"defaultAction":"SCMP_ACT_ALLOW","archMap":[{"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X86"]}],"syscalls":[
 		{"names":["mkdir"],"action":"SCMP_ACT_ERRNO","errnoRet":5},
@@ -298,7 +327,7 @@ func TestParseSeccomp(t *testing.T) {
 		{"what depends on one", []string{"CAP_SYS_ADMIN", "CAP_SYS_BOOT"}, "mkdir reboot"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			filter, err := parseSeccomp([]byte(profile), tt.caps)
+			filter, err := parseSeccomp(profile, withCaps(tt.caps...))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -312,7 +341,7 @@ func TestParseSeccomp(t *testing.T) {
 		})
 	}
 	for _, bad := range []string{``, `[]`, `{}`, `{"defaultAction":5}`} {
-		if _, err := parseSeccomp([]byte(bad), nil); err == nil {
+		if _, err := parseSeccomp(bad, withCaps()); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}

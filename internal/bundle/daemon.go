@@ -186,9 +186,8 @@ func (d daemon) prepareFiles(ctx context.Context) error {
 				path, len(path), maxSocketPath, layout.RootVariable)
 		}
 	}
-	// 0711: a container with user namespaces passes through, nobody else lists.
 	for _, dir := range []string{d.root.State, d.root.Run} {
-		if err := os.MkdirAll(dir, 0o711); err != nil {
+		if err := ownFolder(dir); err != nil {
 			return err
 		}
 	}
@@ -196,6 +195,15 @@ func (d daemon) prepareFiles(ctx context.Context) error {
 		return err
 	}
 	return d.prepare(ctx)
+}
+
+// ownFolder makes a folder that only root may look into or pass through,
+// whoever made it: what is below need not be closed one by one.
+func ownFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o700)
 }
 
 var (
