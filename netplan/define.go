@@ -218,11 +218,15 @@ func (n Network) option(name string, byDefault bool) bool {
 }
 
 // namePattern is what a network may be called: the name is a file's, and stands in messages.
-var namePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$`)
+var namePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+// longestName is in bytes. A bound within the pattern would be a copy of its
+// end for each of them, compiled at every start.
+const longestName = 200
 
 func checkName(name string) error {
-	if !namePattern.MatchString(name) {
-		return fmt.Errorf("network name %q: letters, digits, '_', '.' and '-' only, a letter or digit first, at most 200", name)
+	if len(name) > longestName || !namePattern.MatchString(name) {
+		return fmt.Errorf("network name %q: letters, digits, '_', '.' and '-' only, a letter or digit first, at most %d", name, longestName)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -34,15 +33,6 @@ type app struct {
 	display progress.Display // of what is under way; nil before and after
 }
 
-// heapGrowth is by how many percent the heap of a command may grow between
-// collections. Most commands are over before the first: with Go's 100, a ps of
-// 30 containers spends a tenth of its time on them.
-const heapGrowth = 400
-
-// heapRoom is how large the heap may become in bytes before it is collected
-// more often: no command needs as much, but a file can be made to.
-const heapRoom = 160 << 20
-
 // run runs a command line and returns its exit code.
 func run(args []string, in, out, errs *os.File) int {
 	a := &app{in: in, out: out, err: errs, name: programName(args[0]), args: args[1:], mode: progress.Plain}
@@ -50,8 +40,6 @@ func run(args []string, in, out, errs *os.File) int {
 	defer stop()
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // and with it the log package
 	quietLibraries()
-	debug.SetGCPercent(heapGrowth)
-	debug.SetMemoryLimit(heapRoom)
 
 	root := a.rootCommand()
 	root.SetArgs(args[1:])

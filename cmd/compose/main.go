@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	_ "github.com/compose-first/compose/internal/heap"
 )
 
 // umask is that of all that is made: users in containers are to read the files
