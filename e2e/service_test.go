@@ -17,8 +17,8 @@ import (
 	"github.com/compose-first/compose/internal/enginetest"
 )
 
-// serviceDisk is how large the disk of the engine is that runs as a service, in bytes.
-const serviceDisk = 256 << 20
+// smallDisk is how large the disk of an engine of one test is, in bytes.
+const smallDisk = 256 << 20
 
 const serviceProject = `
 name: service
@@ -31,18 +31,7 @@ services:
 // socket is a real one, its signals are sent, and its restart is a second run.
 func TestService(t *testing.T) {
 	t.Parallel()
-	own, err := engine.SmallDisk(t.Context(), serviceDisk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := own.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := own.LoadBusybox(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	own := smallEngine(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(serviceProject), 0o644); err != nil {
 		t.Fatal(err)
@@ -66,9 +55,7 @@ func TestService(t *testing.T) {
 	if code := first.end(t); code != 0 {
 		t.Errorf("told to end: exit code %d", code)
 	}
-	if now := own.Contained(""); !slices.Equal(now, before) {
-		t.Errorf("processes of containers were %v, are %v", before, now)
-	}
+	runOn(t, own, before)
 
 	// Started again, it replaces what hangs, and containers do not notice.
 	second := startService(t, own)
@@ -77,9 +64,7 @@ func TestService(t *testing.T) {
 	if now := own.Daemons("containerd"); len(now) != 1 || now[0].PID == hung {
 		t.Errorf("containerd was process %d, is %v", hung, now)
 	}
-	if now := own.Contained(""); !slices.Equal(now, before) {
-		t.Errorf("processes of containers were %v, are %v", before, now)
-	}
+	runOn(t, own, before)
 
 	// Stopped by hand, the engine stays so, without what would be restarted.
 	must(t, own, dir, "engine", "stop", "--force")
@@ -96,6 +81,35 @@ func TestService(t *testing.T) {
 		t.Errorf("after the engine's start there is %q", out)
 	}
 	must(t, own, dir, "down", "-t", "0")
+}
+
+// smallEngine is an engine of the test's own, with an image, on a small disk.
+func smallEngine(t *testing.T) *enginetest.Engine {
+	t.Helper()
+	own, err := engine.SmallDisk(t.Context(), smallDisk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := own.LoadBusybox(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return own
+}
+
+// runOn fails the test unless processes that were in containers still are.
+func runOn(t *testing.T, e *enginetest.Engine, before []int) {
+	t.Helper()
+	now := e.Contained("")
+	for _, pid := range before {
+		if !slices.Contains(now, pid) {
+			t.Errorf("process %d of a container is gone: there were %v, and are %v", pid, before, now)
+		}
+	}
 }
 
 func must(t *testing.T, e *enginetest.Engine, dir string, args ...string) string {

@@ -57,6 +57,9 @@ type Mount struct {
 // always labelled, and a snapshot that a container names is safe from
 // containerd's garbage collection.
 func (c *Client) Create(ctx context.Context, cfg CreateConfig) (retErr error) {
+	if err := c.noteAddress(); err != nil {
+		return fmt.Errorf("create %s: %w", cfg.Name, err)
+	}
 	record, err := c.containerRecord(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("create %s: %w", cfg.Name, err)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/leases"
@@ -60,7 +59,9 @@ func (c *Client) MountImage(ctx context.Context, img Image) (path string, releas
 
 // mountKey names the snapshot and the lease of an image that is mounted at
 // place: as long as the folder is there, all three are found again.
-func mountKey(place string) string { return "compose-mount-" + filepath.Base(place) }
+func mountKey(place string) string { return mountPrefix + filepath.Base(place) }
+
+const mountPrefix = "compose-mount-"
 
 // releaseMount takes away what MountImage has made, the folder last.
 func (c *Client) releaseMount(ctx context.Context, place string) error {
@@ -85,8 +86,7 @@ func (c *Client) Sweep(ctx context.Context) error {
 		return fmt.Errorf("look for mounts of killed commands: %w", err)
 	}
 	for _, e := range entries {
-		pid, _, _ := strings.Cut(e.Name(), "-")
-		if exists("/proc/" + pid) {
+		if mounterLives(e.Name()) {
 			continue
 		}
 		err := c.releaseMount(ctx, filepath.Join(c.cfg.Root.ImageMounts(), e.Name()))

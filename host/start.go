@@ -173,6 +173,25 @@ func (m *Machine) remove(ctx context.Context, id string) error {
 	return nil
 }
 
+// Forget takes away what there is under the id of a container that containerd
+// no longer has. One that it has is left alone.
+func (m *Machine) Forget(ctx context.Context, id string) error {
+	_, err := m.Engine.Inspect(ctx, id)
+	if err == nil {
+		return nil
+	}
+	if gone(err) != nil {
+		return err
+	}
+	end, err := m.Engine.Begin(id)
+	if err != nil {
+		return err
+	}
+	err = gone(m.remove(ctx, id))
+	end(err == nil)
+	return err
+}
+
 // Sweep takes away what killed commands have left: containers that they were
 // making or removing, mounts of images.
 func (m *Machine) Sweep(ctx context.Context) error {

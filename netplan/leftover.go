@@ -38,7 +38,7 @@ func (l Leftover) Remove(ctx context.Context) error {
 // Owners are those who own something in the kernel's network.
 type Owners struct {
 	Networks   []Network             // all that have a record
-	Containers map[string]bool       // by id, of this engine
+	Containers map[string]bool       // by id, of this engine; nil: not known
 	Engine     func(tag string) bool // whether the engine of a tag, layout.Root.Tag, may be alive
 }
 
@@ -115,7 +115,7 @@ func (h *Host) leftLinks(links []netlink.Link, o Owners) []Leftover {
 		case l.Type() == "bridge" && isMarked && tag == h.own() && !h.hasBridge(o, a.Name),
 			l.Type() == "bridge" && isMarked && tag != h.own() && !o.Engine(tag) && !used[a.Index]:
 			left = append(left, leftLink("bridge", l))
-		case l.Type() == "veth" && ours[a.MasterIndex] && strings.HasPrefix(a.Name, "cv") && len(a.Name) > 2 && !ends[a.Name[:len(a.Name)-2]]:
+		case o.Containers != nil && l.Type() == "veth" && ours[a.MasterIndex] && strings.HasPrefix(a.Name, "cv") && len(a.Name) > 2 && !ends[a.Name[:len(a.Name)-2]]:
 			left = append(left, leftLink("interface", l))
 		}
 	}

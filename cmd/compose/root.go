@@ -117,7 +117,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		c.ValidArgsFunction = a.completeServices
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.lsCommand(), a.imageCommand(), a.engineCommand(), a.versionCommand()} {
+	for _, c := range []*cobra.Command{a.lsCommand(), a.imageCommand(), a.engineCommand(), a.doctorCommand(), a.versionCommand()} {
 		c.GroupID = "host"
 		root.AddCommand(c)
 	}

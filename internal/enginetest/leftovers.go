@@ -176,7 +176,7 @@ func listLinks() ([]netlink.Link, error) {
 
 // owns reports whether an interface carries this engine's mark.
 func (e *Engine) owns(a *netlink.LinkAttrs) bool {
-	return strings.HasPrefix(a.Alias, "compose-"+e.tag()+" ")
+	return strings.HasPrefix(a.Alias, "compose-"+e.Tag()+" ")
 }
 
 // allLinks are the indices of all interfaces of the machine's own namespace.
@@ -225,8 +225,8 @@ func (e *Engine) mountPoints(folder string) ([]string, error) {
 	return points, nil
 }
 
-// tag is how the engine's names in the kernel are told from other engines'.
-func (e *Engine) tag() string {
+// Tag is how the engine's names in the kernel are told from other engines'.
+func (e *Engine) Tag() string {
 	sum := sha256.Sum256([]byte(filepath.Join(e.Root, "lib")))
 	return hex.EncodeToString(sum[:4])
 }
@@ -251,7 +251,7 @@ func (e *Engine) ownTables(conn *nftables.Conn) ([]*nftables.Table, error) {
 	}
 	var own []*nftables.Table
 	for _, t := range all {
-		if strings.Contains(t.Name, e.tag()) {
+		if strings.Contains(t.Name, e.Tag()) {
 			own = append(own, t)
 		}
 	}

@@ -141,7 +141,7 @@ func (e *Engine) Contained(id string) []int {
 // cgroupPaths are the top cgroups of this engine, one in each hierarchy.
 func (e *Engine) cgroupPaths() []string {
 	var all []string
-	for _, pattern := range []string{"/sys/fs/cgroup/*" + e.tag() + "*", "/sys/fs/cgroup/*/*" + e.tag() + "*"} {
+	for _, pattern := range []string{"/sys/fs/cgroup/*" + e.Tag() + "*", "/sys/fs/cgroup/*/*" + e.Tag() + "*"} {
 		found, _ := filepath.Glob(pattern) // the patterns are well formed
 		all = append(all, found...)
 	}

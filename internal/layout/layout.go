@@ -38,13 +38,20 @@ type Root struct {
 func FromEnvironment() (Root, error) {
 	dir := os.Getenv(RootVariable)
 	if dir == "" {
-		return Root{State: defaultState, Run: defaultRun}, nil
+		return Default(), nil
 	}
 	if !filepath.IsAbs(dir) {
 		return Root{}, fmt.Errorf("%s: %q is not an absolute path", RootVariable, dir)
 	}
-	dir = filepath.Clean(dir)
-	return Root{State: filepath.Join(dir, "lib"), Run: filepath.Join(dir, "run")}, nil
+	return Below(dir), nil
+}
+
+// Default is the root without RootVariable.
+func Default() Root { return Root{State: defaultState, Run: defaultRun} }
+
+// Below is the root that RootVariable moves to dir.
+func Below(dir string) Root {
+	return Root{State: filepath.Join(dir, "lib"), Run: filepath.Join(dir, "run")}
 }
 
 // Tag is a short name of the engine, "" for the default root: it keeps apart
@@ -87,6 +94,10 @@ func (r Root) ContainerLog(id string) string { return filepath.Join(r.Container(
 // Unfinished notes that a container is being made or removed: "" is the folder
 // of all notes and a slash.
 func (r Root) Unfinished(id string) string { return filepath.Join(r.State, "unfinished") + "/" + id }
+
+// Elsewhere notes the address of a containerd that is not ours and has containers
+// of this engine: "" is the folder of all notes.
+func (r Root) Elsewhere(note string) string { return filepath.Join(r.State, "elsewhere", note) }
 
 // Files holds the secrets and configs of a container: the copies kept over a
 // reboot, and those it sees, on a tmpfs.

@@ -1,0 +1,254 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/vishvananda/netlink"
+
+	"github.com/compose-first/compose/internal/cgroup"
+	"github.com/compose-first/compose/internal/enginetest"
+)
+
+// finding is a line of doctor --format json.
+type finding struct{ Check, Status, Found string }
+
+// examine is what the doctor says of one check.
+func examine(t *testing.T, e *enginetest.Engine, check string, args ...string) (lines []string, code int) {
+	t.Helper()
+	r := e.Run(t.Context(), "/", nil, append([]string{"doctor", "--format", "json"}, args...)...)
+	var report struct{ Findings []finding }
+	if err := json.Unmarshal([]byte(r.Stdout), &report); err != nil {
+		t.Fatalf("%v\n%s%s", err, r.Stdout, r.Stderr)
+	}
+	for _, f := range report.Findings {
+		if f.Check == check {
+			lines = append(lines, f.Status+" "+f.Found)
+		}
+	}
+	return lines, r.Code
+}
+
+// deadID is the id of a container that never was.
+var deadID = strings.Repeat("0badc0de", 8)
+
+// The doctor finds what killed processes leave of containers and networks, and
+// of engines that are gone, and takes it away; what is in use stays.
+func TestDoctorLeftovers(t *testing.T) {
+	t.Parallel()
+	own := smallEngine(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(serviceProject), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	must(t, own, dir, "up", "-d")
+	before := own.Contained("")
+	if lines, code := examine(t, own, "left-overs"); code != 0 || ofThis(own, lines) != nil {
+		t.Fatalf("with a project up, exit %d: %v", code, lines)
+	}
+
+	leave(t, own)
+	lines, code := examine(t, own, "left-overs")
+	if code != 0 {
+		t.Errorf("left-overs are in nobody's way, and yet exit %d", code)
+	}
+	for _, want := range []string{
+		"network namespace " + own.Root + "/run/netns/" + deadID,
+		"pipes " + own.Root + "/run/streams/" + deadID,
+		"log and files " + own.Root + "/lib/containers/" + deadID,
+		"snapshot " + deadID,
+		"/" + deadID, // a cgroup
+		"mount of an image 4194305-1",
+		"note " + own.Root + "/lib/unfinished/",
+		"bridge cbleft",
+		"nftables elements of bridge cbleft",
+		"nftables table compose-0badc0de",
+		"bridge cbdead",
+	} {
+		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "warning ") && strings.Contains(l, want) }) {
+			t.Errorf("not found: %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("found:\n%s", strings.Join(lines, "\n"))
+	}
+
+	lines, code = examine(t, own, "left-overs", "--fix")
+	for _, l := range ofThis(own, lines) {
+		if !strings.HasPrefix(l, "fixed ") {
+			t.Errorf("exit %d: %s", code, l)
+		}
+	}
+	if lines, _ := examine(t, own, "left-overs"); ofThis(own, lines) != nil {
+		t.Errorf("after --fix there is still:\n%s", strings.Join(lines, "\n"))
+	}
+	if left := own.Contained(deadID); len(left) > 0 {
+		t.Errorf("processes %v still run", left)
+	}
+	runOn(t, own, before)
+	if err := own.NetworkThere(2); err != nil {
+		t.Errorf("of the project: %v", err)
+	}
+	must(t, own, dir, "exec", "-T", "web", "nslookup", "db")
+	must(t, own, dir, "down", "-t", "0")
+}
+
+// ofThis are the left-overs that this test has made: of engines that are gone,
+// others may find and leave some meanwhile.
+func ofThis(e *enginetest.Engine, lines []string) (mine []string) {
+	for _, l := range lines {
+		if strings.Contains(l, e.Root) || strings.Contains(l, deadID) || strings.Contains(l, "cbleft") || strings.Contains(l, "cbdead") || strings.Contains(l, "0badc0de") || strings.Contains(l, "4194305-1") {
+			mine = append(mine, l)
+		}
+	}
+	return mine
+}
+
+// leave leaves something of every kind.
+func leave(t *testing.T, e *enginetest.Engine) {
+	t.Helper()
+	for _, sub := range []string{"run/streams", "lib/containers", "run/netns"} {
+		if err := os.MkdirAll(filepath.Join(e.Root, sub), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"run/streams/" + deadID, "lib/containers/" + deadID} {
+		if err := os.Mkdir(filepath.Join(e.Root, path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	abandoned := filepath.Join(e.Root, "lib", "unfinished", strings.Repeat("1badc0de", 8))
+	for _, path := range []string{filepath.Join(e.Root, "run", "netns", deadID), abandoned} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shell(t, "unshare --net="+e.Root+"/run/netns/"+deadID+" true")
+	tag := e.Tag()
+	shell(t, `ip link add cbleft type bridge && ip link set cbleft alias "compose-`+tag+` left_default"`)
+	shell(t, `nft add element inet compose-`+tag+` bridges '{ "cbleft" }'`)
+	shell(t, `ip link add cbdead type bridge && ip link set cbdead alias "compose-0badc0de dead_default"`)
+	shell(t, `nft add table inet compose-0badc0de`)
+	t.Cleanup(func() {
+		for _, name := range []string{"cbleft", "cbdead"} {
+			if l, err := netlink.LinkByName(name); err == nil {
+				_ = netlink.LinkDel(l)
+			}
+		}
+		_ = exec.Command("nft", "delete", "table", "inet", "compose-0badc0de").Run()
+	})
+	leaveProcess(t, tag)
+	leaveSnapshots(t, e)
+}
+
+// leaveProcess leaves a process in the control groups of a container.
+func leaveProcess(t *testing.T, tag string) {
+	t.Helper()
+	lone := exec.Command("sleep", "100000")
+	if err := lone.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { _ = lone.Wait(); close(done) }()
+	t.Cleanup(func() { _ = lone.Process.Kill(); <-done })
+	groups, err := cgroup.Find("compose-" + tag)
+	if err != nil || len(groups) == 0 {
+		t.Fatalf("no control group of the engine: %v", err)
+	}
+	joined := 0
+	for _, group := range groups {
+		if err := os.Mkdir(filepath.Join(group, deadID), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		// Version 1 takes no process into a cpuset that has no processors.
+		if os.WriteFile(filepath.Join(group, deadID, "cgroup.procs"), []byte(strconv.Itoa(lone.Process.Pid)), 0) == nil {
+			joined++
+		}
+	}
+	if joined == 0 {
+		t.Fatal("the process is in no control group")
+	}
+}
+
+// leaveSnapshots leaves a container's files without the container, and those of
+// an image that a process has mounted which is gone: no process has that number.
+func leaveSnapshots(t *testing.T, e *enginetest.Engine) {
+	t.Helper()
+	client, err := containerd.New(filepath.Join(e.Root, "run", "containerd.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx := namespaces.WithNamespace(t.Context(), "compose")
+	const mount = "compose-mount-4194305-1"
+	lease, err := client.LeasesService().Create(ctx, leases.WithID(mount))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leased := leases.WithLease(ctx, lease.ID) // else containerd's garbage collection would be quicker
+	for _, name := range []string{deadID, mount} {
+		if _, err := client.SnapshotService("overlayfs").Prepare(leased, name, ""); err != nil {
+			t.Fatalf("snapshot %s: %v", name, err)
+		}
+	}
+}
+
+func shell(t *testing.T, script string) {
+	t.Helper()
+	if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+}
+
+// A full disk stands in the way, and free space does not.
+func TestDoctorDisk(t *testing.T) {
+	t.Parallel()
+	own := smallEngine(t)
+	if lines, code := examine(t, own, "disk"); code != 0 || !strings.HasPrefix(lines[0], "warning ") {
+		t.Errorf("of a small disk, exit %d: %v", code, lines)
+	}
+	free, err := own.FillDisk()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines, code := examine(t, own, "disk"); code != 1 || !strings.HasPrefix(lines[0], "problem 0B of ") {
+		t.Errorf("of a full disk, exit %d: %v", code, lines)
+	}
+	if err := free(); err != nil {
+		t.Fatal(err)
+	}
+	if _, code := examine(t, own, "disk"); code != 0 {
+		t.Errorf("after freeing space: exit %d", code)
+	}
+}
+
+// A record that cannot be read is named.
+func TestDoctorRecords(t *testing.T) {
+	t.Parallel()
+	own := smallEngine(t)
+	path := filepath.Join(own.Root, "lib", "networks", "shop_default.json")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if lines, code := examine(t, own, "records"); code != 1 || !strings.Contains(lines[0], "problem ") || !strings.Contains(lines[0], path) {
+		t.Errorf("exit %d: %v", code, lines)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if lines, code := examine(t, own, "records"); code != 0 {
+		t.Errorf("exit %d: %v", code, lines)
+	}
+}
