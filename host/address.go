@@ -137,8 +137,9 @@ func (h *Host) attach(n netplan.Network, c scheduler.Create, a *project.Attachme
 }
 
 // choosePorts gives each port that leaves the choice a free one of this
-// machine. It is the container's as long as that exists.
-func (h *Host) choosePorts(ctx context.Context, r *project.Record) error {
+// machine. It is the container's as long as that exists; of a range, the
+// container that replaces it gets the same, which may be the only one left.
+func (h *Host) choosePorts(ctx context.Context, replaces string, r *project.Record) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range r.Ports {
@@ -146,14 +147,33 @@ func (h *Host) choosePorts(ctx context.Context, r *project.Record) error {
 		if p.Published != 0 && p.PublishedEnd == 0 {
 			continue
 		}
-		port, err := h.freePort(ctx, *p)
-		if err != nil {
-			return err
+		port := h.inheritedPort(replaces, *p)
+		if port == 0 {
+			var err error
+			if port, err = h.freePort(ctx, *p); err != nil {
+				return err
+			}
 		}
 		p.Published, p.PublishedEnd = port, 0
 		h.ports[hostPort{p.Protocol, port}] = true
 	}
 	return nil
+}
+
+// inheritedPort is the port of p's range that the container which is to be
+// replaced has, and 0 when there is none, or somebody else may have it by now.
+func (h *Host) inheritedPort(replaces string, p project.Port) uint16 {
+	old, ok := h.known[replaces]
+	if !ok || old.PID == 0 || p.Published == 0 {
+		return 0
+	}
+	for _, o := range old.Record.Ports {
+		same := o.Target == p.Target && o.Protocol == p.Protocol && o.HostIP == p.HostIP && o.Mode == p.Mode
+		if same && o.Published >= p.Published && o.Published <= p.PublishedEnd && !h.ports[hostPort{p.Protocol, o.Published}] {
+			return o.Published
+		}
+	}
+	return 0
 }
 
 func (h *Host) freePort(ctx context.Context, p project.Port) (uint16, error) {

@@ -65,7 +65,7 @@ func (h *Host) finish(ctx context.Context, c scheduler.Create, cfg *engine.Creat
 	if err := h.address(ctx, c, cfg); err != nil {
 		return fmt.Errorf("service %q: %w", c.Service, err)
 	}
-	if err := h.choosePorts(ctx, &cfg.Record); err != nil {
+	if err := h.choosePorts(ctx, c.Replaces, &cfg.Record); err != nil {
 		return fmt.Errorf("service %q: %w", c.Service, err)
 	}
 	cfg.Netns = h.netns(cfg.ID, cfg.Record)

@@ -28,7 +28,7 @@ const (
 	optionPrefix      = "com.docker.network.container_iface_prefix"
 )
 
-// checks holds the driver options that are known, and what their values must be.
+// checks holds what the values of the options that project knows must be.
 var checks = map[string]func(string) error{
 	optionBridge:      checkInterface,
 	optionICC:         checkBool,
@@ -84,18 +84,6 @@ func Define(projectName, key, hash string, def types.NetworkConfig) (Network, er
 	n.Labels[project.LabelConfigHash] = n.ConfigHash
 	n.Created = time.Now().UTC()
 	return n, nil
-}
-
-// Unknown returns the driver options that no one here heeds, sorted, for a warning.
-func (n Network) Unknown() []string {
-	var names []string
-	for name := range n.Options {
-		if checks[name] == nil {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 // InterfacePrefix returns what the names of container interfaces begin with,

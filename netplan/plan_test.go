@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/compose-first/compose/internal/layout"
+	"github.com/compose-first/compose/project"
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
@@ -161,10 +164,11 @@ func TestDefine(t *testing.T) {
 	}
 }
 
-func TestUnknownOptions(t *testing.T) {
-	n := Network{Options: map[string]string{"b": "1", "a": "1", optionMTU: "1400"}}
-	if got := fmt.Sprint(n.Unknown()); got != "[a b]" {
-		t.Error(got)
+// Who warns of options that nobody heeds knows those that somebody does.
+func TestOptions(t *testing.T) {
+	known := slices.Sorted(maps.Keys(checks))
+	if want := slices.Sorted(slices.Values(project.NetworkOptions)); !slices.Equal(known, want) {
+		t.Errorf("heeded: %v, known: %v", known, want)
 	}
 }
 

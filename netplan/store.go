@@ -108,6 +108,34 @@ func (s *Store) Create(ctx context.Context, n Network) (Network, error) {
 	return n, s.write(n)
 }
 
+// Check returns the error that Create would have for a network, also when it
+// is to take the place of one of its name.
+func (s *Store) Check(n Network) error {
+	if n.Driver != DriverBridge {
+		return nil
+	}
+	all, err := s.List()
+	if err != nil {
+		return err
+	}
+	routes, err := HostRoutes()
+	if err != nil {
+		return err
+	}
+	var others []Network
+	for _, o := range all {
+		if o.Name != n.Name {
+			others = append(others, o)
+			continue
+		}
+		for _, p := range o.Pools { // its own routes go with it
+			routes = slices.DeleteFunc(routes, func(r netip.Prefix) bool { return p.Subnet.Overlaps(r) && r.Bits() >= p.Subnet.Bits() })
+		}
+	}
+	_, err = allot(n, others, routes)
+	return err
+}
+
 // Save writes the record of a network, new or changed.
 func (s *Store) Save(n Network) error {
 	held, err := lock.Take(context.Background(), s.root.Lock("networks"), "save network "+n.Name, nil)

@@ -35,6 +35,11 @@ func (l *loading) checkNetworks(context.Context) error {
 		if asMap(asMap(l.model["networks"])[key])["attachable"] == false {
 			l.warn("network %q: attachable: false does nothing on one host", key)
 		}
+		for _, name := range slices.Sorted(maps.Keys(n.DriverOpts)) {
+			if !slices.Contains(NetworkOptions, name) {
+				l.warn("network %q: driver_opts: %q is not honoured", key, name)
+			}
+		}
 		if d := n.Ipam.Driver; d != "" && d != "default" {
 			return l.failTop("networks."+key+".ipam.driver", "unknown driver %q", d)
 		}
@@ -190,7 +195,13 @@ func (l *loading) checkPublished(context.Context) error {
 		for i, config := range s.Ports {
 			key := fmt.Sprintf("ports[%d]", i)
 			port, err := parsePort(config)
-			if err != nil || port.Published == 0 || port.PublishedEnd != 0 {
+			if err != nil || port.Published == 0 {
+				continue
+			}
+			if port.PublishedEnd != 0 {
+				if count := int(port.PublishedEnd-port.Published) + 1; s.GetScale() > count {
+					return l.fail(name, key, "%d replicas need a port each, and %d-%d are %d", s.GetScale(), port.Published, port.PublishedEnd, count)
+				}
 				continue
 			}
 			if port.Mode == "host" && s.GetScale() > 1 {
@@ -203,6 +214,32 @@ func (l *loading) checkPublished(context.Context) error {
 				}
 			}
 			taken[n] = append(taken[n], claim{port.HostIP, name})
+		}
+	}
+	return nil
+}
+
+// checkAddresses finds fixed addresses of a network that two services want.
+func (l *loading) checkAddresses(context.Context) error {
+	taken := map[string]string{} // service by network and address
+	for _, name := range slices.Sorted(maps.Keys(l.project.Services)) {
+		networks := l.project.Services[name].Networks
+		for _, key := range slices.Sorted(maps.Keys(networks)) {
+			n := networks[key]
+			if n == nil {
+				continue
+			}
+			for field, text := range map[string]string{"ipv4_address": n.Ipv4Address, "ipv6_address": n.Ipv6Address} {
+				a, err := parseAddress(text)
+				if err != nil {
+					continue // none, or checkStatic has said so
+				}
+				at := key + " " + a.String()
+				if other, ok := taken[at]; ok {
+					return l.fail(name, "networks."+key+"."+field, "%s is already the address of service %q", a, other)
+				}
+				taken[at] = name
+			}
 		}
 	}
 	return nil

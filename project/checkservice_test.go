@@ -70,6 +70,9 @@ func TestServiceChecks(t *testing.T) {
 		{"each protocol has its own ports", "ports: ['80:80', '80:80/udp']", "ok"},
 		{"each address has its own ports", "ports: ['127.0.0.1:80:80', '127.0.0.2:80:80']", "ok"},
 		{"a port of the host alone is bound once", "ports: [{target: 80, published: 80, mode: host}]/scale: 2", `service "a": ports[0]: host port 80 in mode host cannot be bound by 2 replicas`},
+		{"a range has a port for each replica", "ports: ['80-81:80']/scale: 3", `service "a": ports[0]: 3 replicas need a port each, and 80-81 are 2`},
+		{"or for more", "ports: ['80-82:80']/scale: 3", "ok"},
+		{"a fixed address is one service's", "networks: {n: {ipv4_address: 10.0.0.5}}#services: {b: {image: x, networks: {n: {ipv4_address: 10.0.0.5}}}}\nnetworks: {n: {ipam: {config: [{subnet: 10.0.0.0/24}]}}}", `service "b": networks.n.ipv4_address: 10.0.0.5 is already the address of service "a"`},
 		{"a MAC address is one", "mac_address: 02:00", `service "a": mac_address: invalid MAC address "02:00"`},
 
 		{"aliases are host names", "networks: {n: {aliases: ['a/b']}}#networks: {n: }", `service "a": networks.n.aliases[0]: invalid host name "a/b": not an RFC 1123 name`},

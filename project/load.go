@@ -42,6 +42,7 @@ func Load(ctx context.Context, o Options) (*Project, error) {
 		pass{"check volumes", l.checkVolumes},
 		pass{"check secrets and configs", l.checkFileObjects},
 		pass{"check published ports", l.checkPublished},
+		pass{"check fixed addresses", l.checkAddresses},
 		pass{"drop unused resources", l.dropUnused},
 		pass{"hash services", l.hashServices},
 	)
