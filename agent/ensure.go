@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -166,12 +167,21 @@ func spawn(root layout.Root, binary string) (<-chan error, error) {
 	return exited, nil
 }
 
-// daemonEnvironment is that of this process, for the same engine, and without
-// what only says that this one has a logger.
+// passedOn is what the agent gets of the environment of whoever starts it,
+// besides what is for compose. It outlives that command, and secrets of
+// projects are not for it to keep.
+var passedOn = []string{"PATH", "HOME", "TMPDIR", "CONTAINERD_ADDRESS"}
+
+// daemonEnvironment is the agent's, for the same engine, and without what only
+// says that this process has a logger.
 func daemonEnvironment(root layout.Root) []string {
 	var env []string
 	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, supervisedVariable+"=") && !strings.HasPrefix(kv, layout.RootVariable+"=") {
+		name, _, _ := strings.Cut(kv, "=")
+		if name == supervisedVariable || name == layout.RootVariable {
+			continue
+		}
+		if strings.HasPrefix(name, "COMPOSE_") || slices.Contains(passedOn, name) {
 			env = append(env, kv)
 		}
 	}

@@ -42,7 +42,7 @@ var (
 )
 
 // versionVariable is the version that the test binary has as an agent.
-const versionVariable = "AGENT_TEST_VERSION"
+const versionVariable = "COMPOSE_AGENT_TEST_VERSION"
 
 const testImage = "docker.io/library/agenttest:latest"
 

@@ -26,18 +26,24 @@ type place struct {
 	gateway netip.Addr // what it sends to that it does not know
 }
 
-// in runs do in the place, on a thread that ends with it.
+// in runs do in the place.
 func (p place) in(do func() error) error {
 	if p.ns == 0 {
 		return do()
 	}
+	return onThread(func() error {
+		if err := unix.Setns(p.ns, unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter %s: %w", p.name, err)
+		}
+		return do()
+	})
+}
+
+// onThread runs do on a thread that ends with it.
+func onThread(do func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked
-		if err := unix.Setns(p.ns, unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter %s: %w", p.name, err)
-			return
-		}
 		done <- do()
 	}()
 	return <-done
@@ -79,16 +85,13 @@ func neighbour(t *testing.T) (p place, host netip.Addr) {
 	pid := os.Getpid()
 	host = netip.AddrFrom4([4]byte{198, 18, byte(pid >> 6), byte(pid<<2) | 1})
 	p = place{name: "neighbour", address: host.Next(), gateway: host}
-	made := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
+	err := onThread(func() (err error) {
+		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
 			p.ns, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		}
-		made <- err
-	}()
-	if err := <-made; err != nil {
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(p.ns) })
@@ -101,7 +104,7 @@ func neighbour(t *testing.T) (p place, host netip.Addr) {
 	if err := up(name, host); err != nil {
 		t.Fatal(err)
 	}
-	err := p.in(func() error {
+	err = p.in(func() error {
 		if err := up("eth0", p.address); err != nil {
 			return err
 		}
