@@ -16,9 +16,22 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == "race" {
+		race(os.Args[2], os.Args[3])
+	}
 	slices.SortStableFunc(os.Args[1:], func(a, b string) int { return order(a) - order(b) })
 	for _, name := range os.Args[1:] {
 		fmt.Printf("%s: %s\n", name, report(name))
+	}
+}
+
+// race lets two names change places for ever.
+func race(one, other string) {
+	for {
+		if err := unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE); err != nil {
+			fmt.Fprintln(os.Stderr, "race:", err)
+			os.Exit(1)
+		}
 	}
 }
 
