@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 
-	"github.com/compose-first/compose/netplan"
 	"github.com/compose-first/compose/project"
 )
 
@@ -26,25 +23,7 @@ func (a *app) loadWith(ctx context.Context, o project.Options) (*project.Project
 	for _, w := range p.Warnings {
 		a.warn("%s", w)
 	}
-	a.tellOptions(p)
 	return p, nil
-}
-
-// tellOptions warns of options of networks that nobody heeds. Networks that
-// cannot be are left to the command that makes them.
-func (a *app) tellOptions(p *project.Project) {
-	for _, key := range slices.Sorted(maps.Keys(p.Networks)) {
-		if p.Networks[key].External {
-			continue
-		}
-		n, err := netplan.Define(p.Name, key, p.NetworkHash(key), p.Networks[key])
-		if err != nil {
-			continue
-		}
-		for _, option := range n.Unknown() {
-			a.warn("network %q: option %q of driver_opts is not honoured", key, option)
-		}
-	}
 }
 
 // target is the project that a command works on which needs no file: with -p
