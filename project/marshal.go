@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/compose-first/compose/internal/escape"
 )
 
 // Marshal returns the project as a Compose file, format "yaml" or "json".
@@ -34,7 +37,9 @@ func Marshal(p *Project, format string) ([]byte, error) {
 	if format == "json" {
 		text, err = out.MarshalJSON()
 	} else {
-		text, err = out.MarshalYAML()
+		if text, err = out.MarshalYAML(); err == nil {
+			text, err = quoteUnseen(text)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("print project: %w", err)
@@ -53,7 +58,48 @@ func marshalRaw(model map[string]any, format string) ([]byte, error) {
 	if err := enc.Encode(model); err != nil {
 		return nil, fmt.Errorf("print project: %w", err)
 	}
-	return buf.Bytes(), nil
+	return quoteUnseen(buf.Bytes())
+}
+
+// quoteUnseen rewrites YAML so that characters which do not show stand as
+// escapes, for which a text must be in double quotes.
+func quoteUnseen(text []byte) ([]byte, error) {
+	unseen := func(r rune) bool { return r != '\n' && !escape.Shows(r) }
+	if bytes.IndexFunc(text, unseen) < 0 {
+		return text, nil
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, fmt.Errorf("print project: %w", err)
+	}
+	var quote func(*yaml.Node)
+	quote = func(n *yaml.Node) {
+		if n.Kind == yaml.ScalarNode && strings.ContainsFunc(n.Value, unseen) {
+			n.Style = yaml.DoubleQuotedStyle
+		}
+		for _, c := range n.Content {
+			quote(c)
+		}
+	}
+	quote(&doc)
+	var buf bytes.Buffer
+	enc := yaml.NewEncoder(&buf)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return nil, fmt.Errorf("print project: %w", err)
+	}
+	var out bytes.Buffer
+	for _, r := range buf.String() {
+		switch {
+		case !unseen(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			fmt.Fprintf(&out, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.Bytes(), nil
 }
 
 // withoutValues leaves out what the variables of secrets and configs hold,

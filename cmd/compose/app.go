@@ -11,16 +11,18 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/compose-first/compose/internal/escape"
 	"github.com/compose-first/compose/internal/progress"
 )
 
 // app is what the parts of one command share: the streams, the global flags,
 // the environment that settings are read from, and what is shown meanwhile.
 type app struct {
-	in       *os.File
-	out, err *os.File
-	name     string   // of the binary: "compose", or "docker-compose"
-	args     []string // for the lock file and the agent
+	in             *os.File
+	stdout, stderr *os.File  // as they are: for the containers' own output, and for the display
+	out, err       io.Writer // the same, and safe to write anything to: see escape
+	name           string    // of the binary: "compose", or "docker-compose"
+	args           []string  // for the lock file and the agent
 
 	env     environment
 	global  globals
@@ -35,7 +37,10 @@ type app struct {
 
 // run runs a command line and returns its exit code.
 func run(args []string, in, out, errs *os.File) int {
-	a := &app{in: in, out: out, err: errs, name: programName(args[0]), args: args[1:], mode: progress.Plain}
+	a := &app{
+		in: in, stdout: out, stderr: errs, out: escape.Writer(out), err: escape.Writer(errs),
+		name: programName(args[0]), args: args[1:], mode: progress.Plain,
+	}
 	ctx, stop := a.catchSignals(context.Background())
 	defer stop()
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // and with it the log package
@@ -83,8 +88,8 @@ func (a *app) atEnd(f func()) {
 func (a *app) show(operation string) progress.Display {
 	a.hide()
 	d := progress.New(progress.Options{
-		Mode: a.mode, Operation: operation, Out: a.err, Size: a.errSize,
-		Color: a.colors(a.err), DryRun: a.global.dryRun,
+		Mode: a.mode, Operation: operation, Out: a.stderr, Size: a.errSize,
+		Color: a.colors(a.stderr), DryRun: a.global.dryRun,
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -121,7 +126,7 @@ func (a *app) write(f func()) {
 
 // errSize is the size of the terminal at standard error.
 func (a *app) errSize() (width, rows int) {
-	width, rows, err := term.GetSize(int(a.err.Fd()))
+	width, rows, err := term.GetSize(int(a.stderr.Fd()))
 	if err != nil || width == 0 || rows == 0 {
 		return 80, 24
 	}

@@ -123,11 +123,11 @@ type exit struct {
 func (u *upRun) follower(ends chan<- exit) *follower {
 	o := u.options.attach
 	since := logfile.Options{Tail: -1, Since: time.Now()}
-	style := logStyle{color: !o.noColor && u.colors(u.out), prefix: !o.noPrefix, timestamps: o.timestamps}
+	style := logStyle{color: !o.noColor && u.colors(u.stdout), prefix: !o.noPrefix, timestamps: o.timestamps}
 	attached := u.attachedServices()
 	return &follower{
 		root:    u.rooms.root,
-		printer: newLogPrinter(style, u.out, u.err, u.write),
+		printer: newLogPrinter(style, u.stdout, u.stderr, u.write),
 		inspect: u.rooms.engine.Inspect,
 		observe: func(ctx context.Context) ([]engine.Container, error) {
 			return u.rooms.engine.Observe(ctx, u.project.Name)

@@ -56,7 +56,7 @@ func (a *app) execCommand() *cobra.Command {
 	hide(f, "interactive", "tty")
 	normalize(c, map[string]string{"no-TTY": "no-tty"})
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		o.noTTY = a.withoutTTY(cmd, o.noTTY, isTerminal(a.out))
+		o.noTTY = a.withoutTTY(cmd, o.noTTY, isTerminal(a.stdout))
 		return a.execIn(cmd.Context(), o, args[0], args[1:])
 	}
 	return c
@@ -96,7 +96,7 @@ func (a *app) execIn(ctx context.Context, o execOptions, service string, args []
 		TTY: !o.noTTY, Privileged: o.privileged, Detach: o.detach, Abandon: true,
 	}
 	if !o.detach {
-		cfg.Stdout, cfg.Stderr = a.out, a.err
+		cfg.Stdout, cfg.Stderr = a.stdout, a.stderr
 		if o.interactive {
 			cfg.Stdin = a.in
 		}

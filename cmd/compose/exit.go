@@ -65,6 +65,6 @@ func (a *app) exit(ctx context.Context, err error) int {
 		progress.WriteJSONError(a.err, text)
 		return code
 	}
-	fmt.Fprintln(a.err, progress.EscapeText(text))
+	fmt.Fprintln(a.err, text)
 	return code
 }

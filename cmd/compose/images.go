@@ -8,6 +8,7 @@ import (
 	"github.com/compose-first/compose/build"
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/host"
+	"github.com/compose-first/compose/internal/escape"
 	"github.com/compose-first/compose/internal/progress"
 	"github.com/compose-first/compose/project"
 )
@@ -72,7 +73,7 @@ func (b *buildLog) show(e build.Event) {
 		return
 	}
 	if line := b.line(e); line != "" {
-		d.Write(func() { fmt.Fprintln(a.out, line) })
+		d.Write(func() { fmt.Fprintln(a.out, escape.Line(line)) })
 	}
 }
 
@@ -91,8 +92,8 @@ func (b *buildLog) name(e build.Event) string {
 
 // line is what the log says of an event, "" when nothing.
 func (b *buildLog) line(e build.Event) string {
-	head := "[" + progress.Escape(e.Service) + "] "
-	name := progress.Escape(b.name(e))
+	head := "[" + e.Service + "] "
+	name := b.name(e)
 	switch e.State {
 	case build.Started:
 		return head + name
@@ -103,9 +104,9 @@ func (b *buildLog) line(e build.Event) string {
 	case build.Failed:
 		return head + "ERROR " + name
 	case build.Logged:
-		return head + "  " + progress.Escape(e.Line)
+		return head + "  " + e.Line
 	case build.Warned:
-		return head + "WARN " + progress.Escape(e.Line)
+		return head + "WARN " + e.Line
 	}
 	return ""
 }

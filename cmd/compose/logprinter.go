@@ -10,7 +10,7 @@ import (
 
 	"github.com/mattn/go-runewidth"
 
-	"github.com/compose-first/compose/internal/progress"
+	"github.com/compose-first/compose/internal/escape"
 )
 
 // logStyle is how lines of container output are printed.
@@ -79,7 +79,7 @@ func (p *logPrinter) head(b *strings.Builder, name, service string) {
 	if !p.style.prefix {
 		return
 	}
-	padded := runewidth.FillRight(progress.Escape(name), p.width) + "  | "
+	padded := runewidth.FillRight(escape.Line(name), p.width) + "  | "
 	if p.style.color {
 		padded = "\x1b[" + p.colorOf(service) + "m" + padded + "\x1b[0m"
 	}
@@ -91,7 +91,7 @@ func (p *logPrinter) head(b *strings.Builder, name, service string) {
 func (p *logPrinter) event(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.around(func() { fmt.Fprintf(p.out, format+"\n", args...) })
+	p.around(func() { fmt.Fprintln(p.out, escape.Line(fmt.Sprintf(format, args...))) })
 }
 
 func (p *logPrinter) colorOf(service string) string {

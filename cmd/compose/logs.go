@@ -76,8 +76,8 @@ func (a *app) logs(ctx context.Context, o logsOptions, services []string) error 
 	if o.index > 0 && !slices.ContainsFunc(containers, wanted) {
 		return fmt.Errorf("service %q is not running container #%d", services[0], o.index)
 	}
-	style := logStyle{color: !o.noColor && a.colors(a.out), prefix: !o.noPrefix, timestamps: o.timestamps}
-	printer := newLogPrinter(style, a.out, a.out, a.write)
+	style := logStyle{color: !o.noColor && a.colors(a.stdout), prefix: !o.noPrefix, timestamps: o.timestamps}
+	printer := newLogPrinter(style, a.stdout, a.stdout, a.write)
 	a.announce(printer, containers, wanted)
 	if !o.follow {
 		return printLogs(ctx, r, printer, containers, wanted, read)

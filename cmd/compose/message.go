@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc/grpclog"
 
+	"github.com/compose-first/compose/internal/escape"
 	"github.com/compose-first/compose/internal/progress"
 )
 
@@ -34,12 +35,12 @@ func (a *app) message(level, text string) {
 		switch {
 		case a.mode == progress.JSON:
 			progress.WriteJSONMessage(a.err, level, text)
-		case isTerminal(a.err):
+		case isTerminal(a.stderr):
 			mark := strings.ToUpper(level)[:4]
-			if a.colors(a.err) {
+			if a.colors(a.stderr) {
 				mark = "\x1b[33m" + mark + "\x1b[0m"
 			}
-			fmt.Fprintf(a.err, "%s[0000] %s\n", mark, progress.EscapeText(text))
+			fmt.Fprintf(a.stderr, "%s[0000] %s\n", mark, escape.Text(text))
 		default:
 			fmt.Fprintf(a.err, "time=%q level=%s msg=%s\n", time.Now().Format(time.RFC3339), level, strconv.Quote(text))
 		}

@@ -91,7 +91,7 @@ func (a *app) runCommand() *cobra.Command {
 		if o.plan.IgnoreOrphans, err = a.orphanFlag(cmd, &o.plan.RemoveOrphans); err != nil {
 			return err
 		}
-		o.noTTY = a.withoutTTY(cmd, o.noTTY, isTerminal(a.in) && isTerminal(a.out)) || o.detach
+		o.noTTY = a.withoutTTY(cmd, o.noTTY, isTerminal(a.in) && isTerminal(a.stdout)) || o.detach
 		if o.explicitTTY(cmd) && !o.detach && o.interactive && !isTerminal(a.in) {
 			return errNoTerminal
 		}
@@ -415,7 +415,7 @@ func (o *oneOffRun) detached(ctx context.Context) error {
 func (o *oneOffRun) foreground(ctx context.Context) error {
 	caught, release := o.signals.take()
 	defer release()
-	cfg := engine.AttachConfig{Stdout: o.out, Stderr: o.err}
+	cfg := engine.AttachConfig{Stdout: o.stdout, Stderr: o.stderr}
 	if o.options.interactive {
 		cfg.Stdin, cfg.CloseStdin = o.in, true
 	}

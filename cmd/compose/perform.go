@@ -68,7 +68,7 @@ func oneLine(s string) string {
 // pretend shows a plan instead of doing it: its lines on standard output, and
 // on standard error what the display of the real run would end with.
 func (a *app) pretend(plan scheduler.Plan) error {
-	a.write(func() { fmt.Fprint(a.out, progress.EscapeText(plan.String())) })
+	a.write(func() { fmt.Fprint(a.out, plan.String()) })
 	d := a.shown()
 	if d == nil {
 		return nil

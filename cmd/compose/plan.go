@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/compose-first/compose/internal/progress"
 	"github.com/compose-first/compose/scheduler"
 )
 
@@ -35,7 +34,7 @@ func (a *app) planCommand() *cobra.Command {
 func (a *app) printPlan(format string, images, rest scheduler.Plan) error {
 	plan := joinPlans(images, rest)
 	if format == "text" {
-		fmt.Fprint(a.out, progress.EscapeText(plan.String()))
+		fmt.Fprint(a.out, plan.String())
 		return nil
 	}
 	e := json.NewEncoder(a.out)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/compose-first/compose/engine"
-	"github.com/compose-first/compose/internal/progress"
 	"github.com/compose-first/compose/internal/table"
 	"github.com/compose-first/compose/project"
 )
@@ -78,13 +77,13 @@ func newRow(c engine.Container, now time.Time, noTrunc bool) psRow {
 	r := c.Record
 	row := psRow{
 		CreatedAt: c.Created.Local().Format(createdForm), Engine: "containerd", ExitCode: c.ExitCode,
-		Health: c.Health, ID: c.ID, Image: progress.Escape(r.Image), Name: c.Name, Names: c.Name,
+		Health: c.Health, ID: c.ID, Image: r.Image, Name: c.Name, Names: c.Name,
 		Project: c.Labels[project.LabelProject], Service: c.Labels[project.LabelService],
 		RunningFor: table.Ago(c.Created, now), Size: "N/A",
 		State: string(c.State), Status: statusText(c, now),
 		Publishers: publishers(c), labels: c.Labels,
 	}
-	command, id := progress.Escape(r.Command), c.ID
+	command, id := r.Command, c.ID
 	if !noTrunc {
 		command, id = table.Ellipsis(command, commandWidth), shortID(id)
 	}
@@ -106,7 +105,7 @@ func shortID(id string) string { return id[:min(len(id), idWidth)] }
 func labelText(labels map[string]string) string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		parts = append(parts, k+"="+progress.Escape(labels[k]))
+		parts = append(parts, k+"="+labels[k])
 	}
 	return strings.Join(parts, ",")
 }

@@ -248,10 +248,10 @@ func (a *app) readWorkdir(flags *pflag.FlagSet) error {
 
 // deprecated writes a line on an option of old, red on a terminal.
 func (a *app) deprecated(text string) {
-	if a.colors(a.err) {
+	if a.colors(a.stderr) {
 		text = "\x1b[31m" + text + "\x1b[0m"
 	}
-	fmt.Fprintln(a.err, text)
+	fmt.Fprintln(a.stderr, text)
 }
 
 // readLevel turns logs on.
@@ -306,7 +306,7 @@ func (a *app) readDisplay(flags *pflag.FlagSet) error {
 	case mode == progress.Plain && g.ansi == "always":
 		return errors.New("can't use --progress plain while ANSI support is forced")
 	}
-	a.mode = displayMode(mode, g.ansi, isTerminal(a.err))
+	a.mode = displayMode(mode, g.ansi, isTerminal(a.stderr))
 	return nil
 }
 

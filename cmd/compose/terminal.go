@@ -60,7 +60,7 @@ func (a *app) takeTerminal() (*terminal, error) {
 
 // sendSize puts the window's size on sizes, in place of one not read yet.
 func (a *app) sendSize(sizes chan engine.Size) {
-	width, height, err := term.GetSize(int(a.out.Fd()))
+	width, height, err := term.GetSize(int(a.stdout.Fd()))
 	if err != nil {
 		width, height, err = term.GetSize(int(a.in.Fd()))
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"github.com/compose-first/compose/internal/escape"
 )
 
 // DryRunMark begins each plain line of a command that changes nothing.
@@ -60,7 +62,7 @@ func plainLine(e Event) string {
 	parts := make([]string, 0, 3)
 	for _, s := range []string{e.ID, e.Text, e.Details} {
 		if s != "" {
-			parts = append(parts, Escape(s))
+			parts = append(parts, escape.Line(s))
 		}
 	}
 	return " " + strings.Join(parts, " ")

@@ -9,6 +9,8 @@ package progress
 import (
 	"fmt"
 	"io"
+
+	"github.com/compose-first/compose/internal/escape"
 )
 
 // Status is how far a resource is.
@@ -89,7 +91,7 @@ func New(o Options) Display {
 	case TTY:
 		return newTTY(o)
 	case JSON:
-		return &jsonDisplay{out: o.Out, dryRun: o.DryRun}
+		return &jsonDisplay{out: escape.Writer(o.Out), dryRun: o.DryRun}
 	case Quiet:
 		return &quietDisplay{}
 	default:

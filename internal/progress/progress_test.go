@@ -123,25 +123,6 @@ func TestTTYRestoresCursor(t *testing.T) {
 	}
 }
 
-func TestEscape(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain":            "plain",
-		"naïve ✔ 日本":       "naïve ✔ 日本",
-		"\x1b[2Jgone":      `\x1b[2Jgone`,
-		"a\nb\rc":          `a\nb\rc`,
-		"tab\there":        "tab here",
-		"\u202edrawkcab":   `\u202edrawkcab`,
-		"broken \xff byte": `broken \xff byte`,
-	} {
-		if got := Escape(in); got != want {
-			t.Errorf("%q: got %q, want %q", in, got, want)
-		}
-	}
-	if got, want := EscapeText("one\r\ntwo\x07\n"), "one\ntwo\\a\n"; got != want {
-		t.Errorf("lines: got %q, want %q", got, want)
-	}
-}
-
 func TestParseMode(t *testing.T) {
 	for in, want := range map[string]string{"": "auto", "none": "quiet", "tty": "tty", "x": `unsupported --progress value "x"`} {
 		m, err := ParseMode(in)

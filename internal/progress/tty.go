@@ -11,6 +11,8 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/mattn/go-runewidth"
+
+	"github.com/compose-first/compose/internal/escape"
 )
 
 // redraw is how often the lines are drawn anew: often enough for a smooth
@@ -216,7 +218,7 @@ func (d *ttyDisplay) lines(width, rows int) []string {
 	lines := []string{cut(head, width)}
 	idWidth := 0
 	for _, r := range shown {
-		idWidth = max(idWidth, runewidth.StringWidth(Escape(r.id)))
+		idWidth = max(idWidth, runewidth.StringWidth(escape.Line(r.id)))
 	}
 	for _, r := range shown {
 		lines = append(lines, d.line(r, idWidth, width))
@@ -259,7 +261,7 @@ func (d *ttyDisplay) line(r *resource, idWidth, width int) string {
 		end = d.now()
 	}
 	seconds := fmt.Sprintf("%.1fs", end.Sub(r.began).Seconds())
-	body := fmt.Sprintf(" %s %s  %s", mark, runewidth.FillRight(Escape(r.id), idWidth), r.text())
+	body := fmt.Sprintf(" %s %s  %s", mark, runewidth.FillRight(escape.Line(r.id), idWidth), r.text())
 	room := width - runewidth.StringWidth(seconds) - 2
 	body = runewidth.FillRight(cut(body, room), max(room, 0))
 	if d.color {
@@ -283,9 +285,9 @@ func (d *ttyDisplay) mark(r *resource) (mark, color string) {
 
 // text is the resource's state; while its parts are loaded, with their bytes.
 func (r *resource) text() string {
-	s := Escape(r.event.Text)
+	s := escape.Line(r.event.Text)
 	if r.event.Details != "" {
-		s += " " + Escape(r.event.Details)
+		s += " " + escape.Line(r.event.Details)
 	}
 	if !r.ended.IsZero() {
 		return s

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"text/template"
+
+	"github.com/compose-first/compose/internal/escape"
 )
 
 // Spec is how rows of one kind are listed.
@@ -50,7 +52,7 @@ func writeJSON[R any](w io.Writer, rows []R) error {
 }
 
 func writeTemplate[R any](w io.Writer, text string, rows []R) error {
-	t, err := parse(text)
+	t, err := compile(text)
 	if err != nil {
 		return err
 	}
@@ -66,7 +68,7 @@ func writeTemplate[R any](w io.Writer, text string, rows []R) error {
 }
 
 func writeTable[R any](w io.Writer, spec Spec, text string, rows []R) error {
-	t, err := parse(text)
+	t, err := compile(text)
 	if err != nil {
 		return err
 	}
@@ -131,7 +133,7 @@ var escapes = strings.NewReplacer(`\t`, "\t", `\n`, "\n")
 // left to the template.
 var quoted = regexp.MustCompile(`\{\{.*?\}\}`)
 
-func parse(text string) (*template.Template, error) {
+func compile(text string) (*template.Template, error) {
 	var b strings.Builder
 	last := 0
 	for _, at := range quoted.FindAllStringIndex(text, -1) {
@@ -144,6 +146,9 @@ func parse(text string) (*template.Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("template parsing error: %w", err)
 	}
+	for _, sub := range t.Templates() {
+		escapeActions(sub.Tree)
+	}
 	return t, nil
 }
 
@@ -152,36 +157,43 @@ func parse(text string) (*template.Template, error) {
 var functions = template.FuncMap{
 	"json":  toJSON,
 	"join":  strings.Join,
-	"split": strings.Split,
-	"lower": strings.ToLower,
-	"upper": strings.ToUpper,
-	"title": func(s string) string {
+	"split": func(v any, sep string) []string { return strings.Split(fmt.Sprint(v), sep) },
+	"lower": func(v any) string { return strings.ToLower(fmt.Sprint(v)) },
+	"upper": func(v any) string { return strings.ToUpper(fmt.Sprint(v)) },
+	"title": func(v any) string {
+		s := fmt.Sprint(v)
 		if s == "" {
 			return s
 		}
 		return strings.ToUpper(s[:1]) + s[1:]
 	},
-	"println": fmt.Sprintln,
-	"pad": func(s string, before, after int) string {
+	"printf": func(format string, values ...any) text {
+		return text(fmt.Sprintf(format, safe(values)...))
+	},
+	"println": func(values ...any) text { return text(fmt.Sprintln(safe(values)...)) },
+	"pad": func(v any, before, after int) string {
+		s := fmt.Sprint(v)
 		if s == "" {
 			return s
 		}
 		return strings.Repeat(" ", before) + s + strings.Repeat(" ", after)
 	},
-	"truncate": func(s string, n int) string {
+	"truncate": func(v any, n int) string {
+		s := fmt.Sprint(v)
 		if r := []rune(s); len(r) > n && n >= 0 {
 			return string(r[:n])
 		}
 		return s
 	},
+	"cell": cell,
 }
 
-func toJSON(v any) (string, error) {
+func toJSON(v any) (text, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(b.String()), nil
+	return text(escape.Text(strings.TrimSpace(b.String()))), nil
 }

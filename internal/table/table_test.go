@@ -43,6 +43,36 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// A value can neither steer the terminal nor pass for a row or a column.
+func TestWriteEscapes(t *testing.T) {
+	rows := []row{{"a\x1b[2J\nb\tc\u202e\xff", 1}}
+	const shown = `a\x1b[2J\nb c\u202e\xff`
+	for format, want := range map[string]string{
+		"":          "NAME                      BYTES\n" + shown + "   1\n",
+		"{{.Name}}": shown + "\n",
+		"{{with .Name}}{{.}}{{end}}{{if .Size}}{{$n := .Name}}{{$n}}{{end}}": shown + shown + "\n",
+		`{{printf "%s\t%d" .Name .Size}}`:                                    shown + "\t1\n",
+		"{{truncate .Name 2}}":                                               `a\x1b` + "\n",
+		"{{json .Name}}":                                                     `"a\u001b[2J\nb\tc\u202e\ufffd"` + "\n",
+		"json":                                                               `{"Name":"a\u001b[2J\nb\tc` + "\u202e" + `\ufffd","Size":1}` + "\n",
+	} {
+		var b bytes.Buffer
+		if err := Write(&b, format, spec, rows); err != nil {
+			t.Fatal(err)
+		}
+		if b.String() != want {
+			t.Errorf("%s: got %q, want %q", format, b.String(), want)
+		}
+	}
+	var b bytes.Buffer
+	if err := WriteText(&b, []string{"NAME"}, [][]string{{rows[0].Name}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "NAME\n" + shown + "\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
 func TestWriteRefuses(t *testing.T) {
 	for _, format := range []string{"{{.Nope}}", "table {{.Nope}}", "{{", "{{frob .Name}}"} {
 		for _, rows := range [][]row{nil, {{"a", 1}}} {

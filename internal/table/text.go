@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/docker/go-units"
+
+	"github.com/compose-first/compose/internal/escape"
 )
 
 // WriteText prints rows under headers, padded to columns.
@@ -18,7 +20,7 @@ func WriteText(w io.Writer, headers []string, rows [][]string) error {
 			if i > 0 {
 				fmt.Fprint(tw, "\t")
 			}
-			fmt.Fprint(tw, cell)
+			fmt.Fprint(tw, escape.Line(cell))
 		}
 		fmt.Fprintln(tw)
 	}
