@@ -27,6 +27,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"listen":     listen,
 	"nobody":     nobody,
 	"exits":      exits,
+	"harmless":   harmless,
+	"refusing":   refusing,
 	"registry":   startRegistry,
 	"push":       push,
 	"asked":      asked,

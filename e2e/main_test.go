@@ -89,6 +89,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("COMPOSE_BINARY", engine.Binary)
 	env.Setenv("COMPOSE_PROJECT_NAME", name)
 	env.Setenv("PORT", strconv.Itoa(port))
+	env.Setenv("ESC", "\x1b[2J\u202e")
 	env.Defer(func() { takeDown(env.T(), name) })
 	return nil
 }
