@@ -13,8 +13,8 @@ import (
 	"github.com/compose-first/compose/doctor"
 	"github.com/compose-first/compose/host"
 	"github.com/compose-first/compose/internal/bundle"
+	"github.com/compose-first/compose/internal/escape"
 	"github.com/compose-first/compose/internal/layout"
-	"github.com/compose-first/compose/internal/progress"
 	"github.com/compose-first/compose/project"
 )
 
@@ -118,11 +118,11 @@ func (a *app) printFindings(format string, findings []doctor.Finding) error {
 	}
 	for _, f := range findings {
 		status := fmt.Sprintf("%-8s", f.Status)
-		if color := statusColor(f.Status); color != "" && a.colors(a.out) {
+		if color := statusColor(f.Status); color != "" && a.colors(a.stdout) {
 			status = color + status + "\x1b[0m"
 		}
 		text := strings.ReplaceAll(f.String(), "\n", " ")
-		if _, err := fmt.Fprintf(a.out, "%s %-10s  %s\n", status, f.Check, progress.EscapeText(text)); err != nil {
+		if _, err := fmt.Fprintf(a.stdout, "%s %-10s  %s\n", status, f.Check, escape.Line(text)); err != nil {
 			return err
 		}
 	}
