@@ -75,7 +75,7 @@ func wayOut(networks []netplan.Network) map[string]bool {
 // network which is open reaches no resolver but those on its networks: a
 // question says as much to the outside as any other packet.
 func resolverClient(c engine.Container, host []string, open map[string]bool) dns.Client {
-	client := dns.Client{ContainerID: c.ID, Upstream: c.Record.DNS.Servers}
+	client := dns.Client{ContainerID: c.ID, Project: c.Record.Project, Upstream: c.Record.DNS.Servers}
 	if len(client.Upstream) == 0 {
 		client.Upstream = host
 	}

@@ -38,6 +38,7 @@ const maxQuestion = 4096
 // Client is the container that a server answers.
 type Client struct {
 	ContainerID string
+	Project     string
 	Networks    []string // full names: what it may see
 	Upstream    []string // resolvers for everything else: "ip" or "ip:port"
 }

@@ -36,7 +36,7 @@ const shortID = 12
 // Zone is what all names mean. It never changes: a new one takes its place.
 type Zone struct {
 	networks map[string]*network
-	known    map[string]bool              // every name of every network
+	known    map[owned]bool               // every name of every project
 	links    map[string][]link            // container id → what it alone sees
 	reverse  map[netip.Addr][]reverseName // address → who has it
 }
@@ -52,6 +52,9 @@ type addresses struct{ four, six []netip.Addr }
 // link is a further name for a service.
 type link struct{ alias, service string }
 
+// owned is a name that a project has somewhere.
+type owned struct{ project, name string }
+
 type reverseName struct{ network, name string }
 
 // NewZone builds the zone of endpoints. An endpoint without an address makes
@@ -60,7 +63,7 @@ type reverseName struct{ network, name string }
 func NewZone(endpoints []Endpoint) *Zone {
 	z := &Zone{
 		networks: map[string]*network{},
-		known:    map[string]bool{},
+		known:    map[owned]bool{},
 		links:    map[string][]link{},
 		reverse:  map[netip.Addr][]reverseName{},
 	}
@@ -82,10 +85,10 @@ func (z *Zone) add(e Endpoint) {
 		z.networks[e.Network] = n
 	}
 	for _, name := range e.names() {
-		z.known[name] = true
+		z.known[owned{e.Project, name}] = true
 		n.add(name, e)
 		if e.Network != "" {
-			z.known[name+"."+fold(e.Network)] = true
+			z.known[owned{e.Project, name + "." + fold(e.Network)}] = true
 			n.add(name+"."+fold(e.Network), e)
 		}
 	}
@@ -137,11 +140,13 @@ func (n *network) add(name string, e Endpoint) {
 	}
 }
 
-// lookup returns what a name means for a client. Known is true when the zone
-// has that name for anyone: then it is no other resolver's to answer. A known
-// name without addresses does not exist, as far as this client goes.
+// lookup returns what a name means for a client. Known is true when it is one
+// of the client's networks or of its project: then it is no other resolver's
+// to answer. A known name without addresses does not exist, as far as this
+// client goes. What other projects call theirs takes no name from it.
 func (z *Zone) lookup(c Client, name string) (four, six []netip.Addr, known bool) {
 	name = fold(name)
+	known = z.known[owned{c.Project, name}]
 	found := 0
 	collect := func(name string) {
 		for _, full := range c.Networks {
@@ -149,14 +154,15 @@ func (z *Zone) lookup(c Client, name string) (four, six []netip.Addr, known bool
 			if n == nil {
 				continue
 			}
-			if a := n.names[name]; a != nil && len(a.four)+len(a.six) > 0 {
+			a := n.names[name]
+			known = known || a != nil
+			if a != nil && len(a.four)+len(a.six) > 0 {
 				four, six = append(four, a.four...), append(six, a.six...)
 				found++
 			}
 		}
 	}
 	collect(name)
-	known = z.known[name]
 	for _, l := range z.links[c.ContainerID] {
 		if l.alias == name {
 			known = true

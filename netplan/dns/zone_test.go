@@ -19,6 +19,9 @@ var shop = []Endpoint{
 	{Container: strings.Repeat("c", 64), Name: "shop-db-1", Service: "db", Network: "shop_back", Addr: netip.MustParseAddr("10.2.0.3")},
 	{Container: strings.Repeat("d", 64), Name: "shop-web-run-1", Service: "web", OneOff: true, Network: "shop_front", Addr: netip.MustParseAddr("10.1.0.9")},
 	{Container: strings.Repeat("e", 64), Name: "shop-gone-1", Service: "gone", Network: "shop_front"},
+	{Container: strings.Repeat("f", 64), Name: "rival-thief-1", Project: "rival", Service: "thief", Network: "rival_default",
+		Addr: netip.MustParseAddr("10.3.0.2"), Aliases: []string{"db", "api.example.com"}},
+	{Container: strings.Repeat("f", 64), Name: "rival-thief-1", Project: "rival", Service: "thief", Network: "shop_back", Addr: netip.MustParseAddr("10.2.0.9")},
 }
 
 func TestLookup(t *testing.T) {
@@ -45,6 +48,10 @@ func TestLookup(t *testing.T) {
 		{"a link is seen by its container", web1, "store", "10.2.0.3"},
 		{"and by no other", web2, "store", "unknown"},
 		{"a stopped service is not found, and not asked for elsewhere", web2, "gone", "not found"},
+		{"a name of another project on a network that is not shared is unknown", web2, "thief", "unknown"},
+		{"so is one that another project gives itself", web2, "api.example.com", "unknown"},
+		{"and takes nothing away", web1, "db", "10.2.0.3"},
+		{"on a shared network another project's name is known", web1, "thief", "10.2.0.9"},
 		{"anything else is unknown", web2, "example.org", "unknown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
