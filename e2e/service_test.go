@@ -77,6 +77,9 @@ func TestService(t *testing.T) {
 
 	// The next start has all containers back.
 	must(t, own, dir, "engine", "start")
+	if err := own.NetworkThere(2); err != nil {
+		t.Errorf("after the engine's start: %v", err)
+	}
 	if out := must(t, own, dir, "ps", "--services"); strings.Join(strings.Fields(out), " ") != "db web" {
 		t.Errorf("after the engine's start there is %q", out)
 	}

@@ -144,6 +144,23 @@ func (h *Host) deleteBridge(n Network) error {
 	return nil
 }
 
+// deleteBridges removes all bridges of this engine.
+func (h *Host) deleteBridges() error {
+	links, err := listLinks()
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		if tag, ok := marked(l.Attrs().Alias); !ok || tag != h.own() || l.Type() != "bridge" {
+			continue
+		}
+		if err := netlink.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("delete bridge %s: %w", l.Attrs().Name, err)
+		}
+	}
+	return nil
+}
+
 // alias marks a bridge as ours, and says whose it is in listings of interfaces.
 func (h *Host) alias(n Network) string { return h.tag + " " + n.Name }
 

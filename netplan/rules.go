@@ -272,10 +272,14 @@ func (h *Host) tables(do func(c *nftables.Conn) error) error {
 	return err
 }
 
-// Cleanup removes all that the engine has in nftables: for when it stops and
-// nothing of it runs.
+// Cleanup removes all that the engine has in nftables, and its bridges: for
+// when it stops and nothing of it runs. Bridges that stayed would be found by
+// the next start, and taken for a sign that the rules are there, too.
 func (h *Host) Cleanup(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := h.deleteBridges(); err != nil {
 		return err
 	}
 	return h.tables(func(c *nftables.Conn) error {

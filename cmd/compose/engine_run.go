@@ -60,6 +60,10 @@ func (a *app) engineRun(ctx context.Context) error {
 // wants to hear of it three times in its interval.
 const watchInterval = 20 * time.Second
 
+// stopGlance is how often it is looked whether the engine was stopped by hand:
+// whoever has done so may start the service at once.
+const stopGlance = time.Second
+
 // watch tells systemd's watchdog that the engine is well for as long as it is.
 // It returns nil when ctx ends.
 func watch(ctx context.Context, r *rooms, watchdog time.Duration) error {
@@ -67,22 +71,28 @@ func watch(ctx context.Context, r *rooms, watchdog time.Duration) error {
 	if watchdog > 0 {
 		interval = watchdog / 3
 	}
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
+	ask, glance := time.NewTicker(interval), time.NewTicker(stopGlance)
+	defer ask.Stop()
+	defer glance.Stop()
 	for {
-		if err := look(ctx, r, interval); err != nil {
-			return err
+		if r.agent.Stopped() {
+			slog.Info("the engine was stopped by hand")
+			return &exitError{code: systemd.ExitStopped}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-glance.C:
+		case <-ask.C:
+			if err := tell(ctx, r, interval); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-// look asks the engine once, and passes on whether it answers.
-func look(ctx context.Context, r *rooms, limit time.Duration) error {
+// tell asks the engine once, and tells systemd whether it answers.
+func tell(ctx context.Context, r *rooms, limit time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := r.agent.Alive(limited)
@@ -91,9 +101,6 @@ func look(ctx context.Context, r *rooms, limit time.Duration) error {
 		return nil
 	case err == nil:
 		return systemd.Well()
-	case r.agent.Stopped():
-		slog.Info("the engine was stopped by hand")
-		return &exitError{code: systemd.ExitStopped}
 	}
 	slog.Error("the engine does not answer", "error", err)
 	return systemd.Status(fmt.Sprintf("the engine does not answer: %v", err))
