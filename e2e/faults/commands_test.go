@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -92,13 +93,68 @@ func TestKilledCommands(t *testing.T) {
 // killAfter starts a command and kills it after a while, if it has not ended.
 func (f *fault) killAfter(after time.Duration, args ...string) {
 	f.Helper()
+	f.endAfter(after, syscall.SIGKILL, args...)
+}
+
+// endAfter starts a command and sends it a signal after a while, if it has not
+// ended.
+func (f *fault) endAfter(after time.Duration, signal syscall.Signal, args ...string) {
+	f.Helper()
 	cmd := f.Command(f.ctx, f.dir, args...)
 	if err := cmd.Start(); err != nil {
 		f.Fatal(err)
 	}
-	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
-	_ = cmd.Wait() // killed or not
+	timer := time.AfterFunc(after, func() { _ = cmd.Process.Signal(signal) })
+	_ = cmd.Wait() // by the signal or by itself
 	timer.Stop()
+}
+
+// moments is at how many moments of an up it is ended.
+const moments = 20
+
+// An up that a signal ends at any moment is finished by the next one, and down
+// leaves nothing, whether it was asked to end or killed.
+func TestEndedUp(t *testing.T) {
+	f := begin(t, shared, "SIGINT and SIGKILL of up at 20 moments", fmt.Sprintf(`
+services:
+  db:
+    image: busybox
+    command: [sleep, "1000"]
+    stop_signal: SIGKILL
+    volumes: [data:/data]
+    secrets: [key]
+    healthcheck: {test: [CMD, "true"], interval: 100ms}
+  web:
+    image: busybox
+    command: [sleep, "1000"]
+    stop_signal: SIGKILL
+    scale: 2
+    depends_on: {db: {condition: service_healthy}}
+    ports: ["%d:80"]
+    volumes: [/scratch]
+volumes: {data: {}}
+secrets: {key: {environment: FAULT_KEY}}
+`, freePort(t)))
+	whole := f.compose("up", "-d")
+	if whole.Code != 0 {
+		f.Fatalf("compose up: exit %d\n%s", whole.Code, whole.Stderr)
+	}
+	f.must("down", "-v")
+	for i := range moments {
+		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+			f.try(func() {
+				after := whole.Took * time.Duration(i) / (moments - 1)
+				f.endAfter(after, signal, "up", "-d")
+				if r := f.compose("up", "-d"); r.Code != 0 {
+					f.Errorf("%v after %s, compose up again: exit %d\n%s", signal, after, r.Code, r.Stderr)
+				}
+				if got := f.states(); got != "db running, web running, web running" {
+					f.Errorf("%v after %s and another up there is %q", signal, after, got)
+				}
+				f.nothingLeft("down", "-v")
+			})
+		}
+	}
 }
 
 // Commands take turns within a project and stand in nobody's way beyond it.
