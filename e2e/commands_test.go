@@ -20,20 +20,22 @@ import (
 
 // commands are those of the scripts besides testscript's own.
 var commands = map[string]func(*testscript.TestScript, bool, []string){
-	"eventually": eventually,
-	"within":     within,
-	"fetch":      fetch,
-	"spread":     spread,
-	"listen":     listen,
-	"nobody":     nobody,
-	"exits":      exits,
-	"harmless":   harmless,
-	"refusing":   refusing,
-	"registry":   startRegistry,
-	"push":       push,
-	"asked":      asked,
-	"fetched":    fetched,
-	"terminal":   terminal,
+	"eventually":    eventually,
+	"within":        within,
+	"fetch":         fetch,
+	"spread":        spread,
+	"listen":        listen,
+	"nobody":        nobody,
+	"exits":         exits,
+	"harmless":      harmless,
+	"refusing":      refusing,
+	"registry":      startRegistry,
+	"push":          push,
+	"asked":         asked,
+	"fetched":       fetched,
+	"terminal":      terminal,
+	"ownengine":     ownEngine,
+	"oldcontainerd": oldContainerd,
 }
 
 // patience is how long something may take that does not happen at once.

@@ -84,7 +84,11 @@ func (a *app) findNow(ctx context.Context) (*rooms, error) {
 		}
 		return r, nil
 	}
-	return r, a.connect(ctx, r, r.address())
+	err = a.connect(ctx, r, r.address())
+	if err != nil && r.bundle.Address == "" && ctx.Err() == nil {
+		return r, nil // it is about to end, or hangs: who needs it starts it, and says so if it cannot
+	}
+	return r, err
 }
 
 // answering reports whether something listens on the engine's socket.
@@ -109,7 +113,13 @@ func (r *rooms) address() string {
 // change something but start no container.
 func (a *app) use(ctx context.Context) (*rooms, error) {
 	r, err := a.find(ctx)
-	if err != nil || r.engine == nil {
+	if err != nil {
+		return nil, err
+	}
+	if err := ownAgent(ctx, r); err != nil {
+		return nil, err
+	}
+	if r.engine == nil {
 		if r, err = a.startEngine(ctx); err != nil {
 			return nil, err
 		}
@@ -152,7 +162,7 @@ func (a *app) startUp(ctx context.Context) (*rooms, error) {
 	if r.agent, err = agent.Ensure(ctx, r.root, binary, project.Version); err != nil {
 		return nil, fmt.Errorf("start the agent: %w", err)
 	}
-	return r, ownAgent(ctx, r)
+	return r, nil
 }
 
 // ownAgent refuses an agent that looks after another containerd: it is one an
