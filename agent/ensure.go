@@ -168,9 +168,9 @@ func spawn(root layout.Root, binary string) (<-chan error, error) {
 }
 
 // passedOn is what the agent gets of the environment of whoever starts it,
-// besides what is for compose. It outlives that command, and secrets of
-// projects are not for it to keep.
-var passedOn = []string{"PATH", "HOME", "TMPDIR", "CONTAINERD_ADDRESS"}
+// besides what is for compose. It outlives that command and its folders, and
+// secrets of projects are not for it to keep.
+var passedOn = []string{"PATH", "CONTAINERD_ADDRESS"}
 
 // daemonEnvironment is the agent's, for the same engine, and without what only
 // says that this process has a logger.

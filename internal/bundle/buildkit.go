@@ -50,7 +50,7 @@ func (b *Bundle) buildkit(containerd string) daemon {
 		name:    name,
 		root:    b.Root,
 		args:    []string{b.binary("buildkitd"), "--config", config},
-		env:     environment(b.Dir, buildkitGC),
+		env:     environment(b.Root, b.Dir, buildkitGC),
 		socket:  socket,
 		further: []string{socket + traceSuffix},
 		prepare: func(ctx context.Context) error {

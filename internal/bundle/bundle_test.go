@@ -132,6 +132,22 @@ func TestContainerdOutlivesItsStarter(t *testing.T) {
 	}
 }
 
+func TestFoldersOfTheStarterAreNotTheDaemons(t *testing.T) {
+	b := engine(t)
+	cmd := starter()
+	cmd.Env = append(cmd.Env, "HOME=/tmp/of-the-starter", "TMPDIR=/tmp/of-the-starter")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", running(t, b).pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(environment), "of-the-starter") {
+		t.Errorf("containerd has a folder that may go with its starter: %q", environment)
+	}
+}
+
 func TestUmaskOfTheStarterIsNotTheDaemons(t *testing.T) {
 	b := engine(t)
 	cmd := starter()

@@ -125,7 +125,7 @@ func (b *Bundle) containerd() daemon {
 		name:    "containerd",
 		root:    b.Root,
 		args:    []string{b.binary("containerd"), "--config", b.Root.ContainerdConfig()},
-		env:     environment(b.Dir, containerdGC),
+		env:     environment(b.Root, b.Dir, containerdGC),
 		socket:  socket,
 		further: []string{socket + ttrpcSuffix},
 		prepare: func(context.Context) error {

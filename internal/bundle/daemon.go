@@ -186,7 +186,7 @@ func (d daemon) prepareFiles(ctx context.Context) error {
 				path, len(path), maxSocketPath, layout.RootVariable)
 		}
 	}
-	for _, dir := range []string{d.root.State, d.root.Run} {
+	for _, dir := range []string{d.root.State, d.root.Run, d.root.Temporary()} {
 		if err := ownFolder(dir); err != nil {
 			return err
 		}
@@ -307,15 +307,18 @@ func lastWords(path string, begin int64) string {
 	return fmt.Sprintf(" (log: %s)\n\t%s", path, bytes.Join(lines, []byte("\n\t")))
 }
 
-// environment is what the daemons get of ours: the way to their helpers, to
-// registries, and figures for Go's garbage collector. The rest is left out, so
-// that a daemon is the same whoever started it.
-func environment(dir string, gogc int) []string {
+// environment is what the daemons get: the way to their helpers, folders that
+// stay when their starter's are gone, figures for Go's garbage collector, and of
+// ours the way to registries. The rest is left out, so that a daemon is the
+// same whoever started it.
+func environment(root layout.Root, dir string, gogc int) []string {
 	env := []string{
 		"PATH=" + dir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/root",
+		"TMPDIR=" + root.Temporary(),
 		fmt.Sprintf("GOGC=%d", gogc),
 	}
-	for _, name := range []string{"HOME", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		for _, name := range []string{name, strings.ToLower(name)} {
 			if value, ok := os.LookupEnv(name); ok {
 				env = append(env, name+"="+value)

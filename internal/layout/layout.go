@@ -72,6 +72,9 @@ func (r Root) ContainerdConfig() string { return filepath.Join(r.Run, "container
 func (r Root) BuildkitRoot() string     { return filepath.Join(r.State, "buildkit") }
 func (r Root) BuildkitSocket() string   { return filepath.Join(r.Run, "buildkitd.sock") }
 
+// Temporary is the daemons' folder for temporary files and mounts.
+func (r Root) Temporary() string { return filepath.Join(r.Run, "tmp") }
+
 // AgentSocket is where the agent answers commands.
 func (r Root) AgentSocket() string { return filepath.Join(r.Run, "agent.sock") }
 
