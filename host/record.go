@@ -27,8 +27,19 @@ func (h *Host) record(_ context.Context, c scheduler.Create, image engine.Image)
 	if r.StopSignal == "" {
 		r.StopSignal = image.Config.Config.StopSignal
 	}
-	r.Health = h.project.Health(c.Service, imageHealth(image.Config.Healthcheck))
+	r.Health = withShell(h.project.Health(c.Service, imageHealth(image.Config.Healthcheck)), image.Config.Shell)
 	return r, nil
+}
+
+// withShell has a check that is a line of shell run by the image's own shell,
+// where it names one (SHELL in its Dockerfile).
+func withShell(h *project.Health, shell []string) *project.Health {
+	if h == nil || len(shell) == 0 || len(h.Test) != 2 || h.Test[0] != "CMD-SHELL" {
+		return h
+	}
+	own := *h
+	own.Test = slices.Concat([]string{"CMD"}, shell, h.Test[1:])
+	return &own
 }
 
 // imageHealth is an image's check as a Record has it; nil without one.

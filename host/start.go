@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/compose-first/compose/engine"
@@ -27,7 +28,28 @@ func (h *Host) StartContainer(ctx context.Context, r scheduler.Ref) error {
 	case engine.StatePaused:
 		return fmt.Errorf("container %s is paused: unpause it first", r.Name)
 	}
+	if err := h.renewFiles(ctx, c); err != nil {
+		return edge(fmt.Errorf("container %s: %w", r.Name, err))
+	}
 	return edge(h.Start(ctx, c))
+}
+
+// renewFiles keeps for a container what the file and the environment now say
+// of its secrets and configs: it sees them from its next start on. Those that
+// say nothing any more, as a variable that is not set, stay as they were.
+func (h *Host) renewFiles(ctx context.Context, c engine.Container) error {
+	if _, isNew := h.ContainerOf(c.Name); isNew || h.project == nil || len(c.Record.Files) == 0 {
+		return nil
+	}
+	contents, err := h.project.FileContents(c.Record.Service)
+	if err != nil {
+		return nil
+	}
+	files := slices.DeleteFunc(slices.Clone(c.Record.Files), func(f project.File) bool {
+		_, said := contents[f.Kind+"/"+f.Name]
+		return !said
+	})
+	return h.volumes.WriteFiles(ctx, c.ID, files, contents)
 }
 
 // Start makes ready what a container needs, its network, its names, its files,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 
@@ -104,6 +105,25 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("invalid subnet %q: not in CIDR form", s)
 	}
 	return p.Masked(), nil
+}
+
+// resolveDevices makes the folder that a volume is a bind of a whole path.
+// compose-go does so only where the driver is written out.
+func (l *loading) resolveDevices(context.Context) error {
+	for _, v := range l.project.Volumes {
+		device, set := v.DriverOpts["device"]
+		options := strings.Split(v.DriverOpts["o"], ",")
+		bind := slices.Contains(options, "bind") || slices.Contains(options, "rbind")
+		if !set || !bind || device == "" || path.IsAbs(device) {
+			continue
+		}
+		if home := l.env["HOME"]; home != "" && (device == "~" || strings.HasPrefix(device, "~/")) {
+			v.DriverOpts["device"] = path.Join(home, device[1:])
+		} else {
+			v.DriverOpts["device"] = path.Join(l.project.WorkingDir, device)
+		}
+	}
+	return nil
 }
 
 func (l *loading) checkVolumes(context.Context) error {

@@ -744,9 +744,6 @@ func (l *loading) checkGrants(s types.ServiceConfig) error {
 		case object.File == "" && object.Environment == "" && object.Content == "" && object.Driver != "":
 			return l.fail(s.Name, key, "%s %q comes from driver %q, which is not supported", f.kind, f.source, object.Driver)
 		}
-		if _, set := l.env[object.Environment]; object.Environment != "" && !set {
-			return l.fail(s.Name, key, "%s %q: environment variable %q is not set", f.kind, f.source, object.Environment)
-		}
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ func Load(ctx context.Context, o Options) (*Project, error) {
 		pass{"build the model", l.buildModel},
 		pass{"activate profiles", l.activateProfiles},
 		pass{"bind the model", l.bindModel},
+		pass{"resolve devices of volumes", l.resolveDevices},
 		pass{"set replica counts", l.setScale},
 		pass{"warn of keys not honoured", l.warnCoverage},
 		pass{"order services", l.orderServices},

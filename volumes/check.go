@@ -122,7 +122,8 @@ func checkPropagation(path, mode string) error {
 
 // checkFiles checks the files of a service's secrets and configs.
 func checkFiles(p *project.Project, s types.ServiceConfig) error {
-	var faults []error
+	_, err := p.FileContents(s.Name)
+	faults := []error{err}
 	for _, g := range s.Secrets {
 		def := p.Secrets[g.Source]
 		faults = append(faults, checkFile(s.Name, "secrets", types.FileReferenceConfig(g), def.File))

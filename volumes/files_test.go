@@ -297,10 +297,11 @@ func TestCheck(t *testing.T) {
 			"services.web.volumes[0]: bind.recursive: readonly needs read_only"},
 		{"files that are there", "secrets: [good]\nconfigs: [folder]", ""},
 		{"a file that is not", "secrets: [gone]", "services.web.secrets: gone: stat DIR/gone: no such file or directory"},
+		{"a variable that is not set", "secrets: [unset]", `secret "unset" of service "web": environment variable "COMPOSE_TEST_UNSET" is not set`},
 		{"a folder with an owner", "configs: [{source: folder, uid: '5'}]", "services.web.configs: folder: DIR is a folder: it cannot be given an owner or mode"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			yaml := web(tt.keys) + "secrets: {good: {file: DIR/file}, gone: {file: DIR/gone}}\nconfigs: {folder: {file: DIR}}\n"
+			yaml := web(tt.keys) + "secrets: {good: {file: DIR/file}, gone: {file: DIR/gone}, unset: {environment: COMPOSE_TEST_UNSET}}\nconfigs: {folder: {file: DIR}}\n"
 			p := parse(t, strings.ReplaceAll(yaml, "DIR", dir))
 			before := entries(t, dir) + entries(t, s.root.State)
 			got := ""
