@@ -52,21 +52,8 @@ func engineOf(words, environment []string) (tag string, ok bool) {
 			return layout.Below(dir).Tag(), true
 		}
 	}
-	for i, word := range words {
-		if i == 0 {
-			continue
-		}
-		name := filepath.Base(word)
-		daemon := words[i-1] == "--config" && (name == "containerd.toml" || strings.HasPrefix(name, "buildkitd") && strings.HasSuffix(name, ".toml"))
-		shim := words[i-1] == "-address" && name == "containerd.sock"
-		if daemon || shim {
-			if tag, ok := engineRunning(filepath.Dir(word)); ok {
-				return tag, true
-			}
-		}
-	}
-	if len(words) > 2 && words[1] == "agent" && (words[2] == "run" || words[2] == "logger") {
-		return "", true
+	if run, _, found := daemonOf(words, environment); found {
+		return engineRunning(run)
 	}
 	return "", false
 }

@@ -55,7 +55,11 @@ func leftover(ctx context.Context, c Config) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	network = append(network, groups...)
+	daemons, err := strays()
+	if err != nil {
+		return nil, err
+	}
+	network = slices.Concat(network, groups, daemons)
 	if len(elsewhere) > 0 {
 		return append(network, Finding{
 			Status: Note, Found: "this engine root has containers in another containerd, too, at " + strings.Join(elsewhere, ", "),

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -250,5 +251,41 @@ func TestDoctorRecords(t *testing.T) {
 	}
 	if lines, code := examine(t, own, "records"); code != 0 {
 		t.Errorf("exit %d: %v", code, lines)
+	}
+}
+
+// An engine whose folder was removed under it is ended.
+func TestDoctorStrays(t *testing.T) {
+	t.Parallel()
+	own := smallEngine(t)
+	lost, err := engine.SmallDisk(t.Context(), smallDisk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // what it has on disk is whole: it comes up again, and goes as it should
+		lost.Run(context.Background(), "/", nil, "engine", "start")
+		if err := lost.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	shell(t, "rm -rf "+lost.Root+"/run")
+	left := func(args ...string) string {
+		lines, _ := examine(t, own, "left-overs", args...)
+		return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return !strings.Contains(l, lost.Root+"/run was removed") }), "\n")
+	}
+	if got := left(); !strings.HasPrefix(got, "warning processes logger ") || !strings.Contains(got, ", containerd ") {
+		t.Errorf("got %q", got)
+	}
+	left("--fix")
+	if got := left(); got != "" {
+		t.Errorf("after --fix: %q", got)
+	}
+	for _, daemon := range []string{"logger", "agent", "containerd"} {
+		if now := lost.Daemons(daemon); len(now) != 0 {
+			t.Errorf("%v still runs", now)
+		}
+	}
+	if now := own.Daemons("containerd"); len(now) != 1 {
+		t.Errorf("of the other engine there is %v", now)
 	}
 }
