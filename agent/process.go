@@ -39,7 +39,7 @@ func processOf(pid int) (process, bool) {
 // What a process writes of itself into its pid file.
 const (
 	stageStarting = "starting"
-	stageReady    = "ready" // the logger has all pipes open
+	stageReady    = "ready" // the logger has all pipes open, the agent serves names
 )
 
 // writePid writes this process to a pid file, whole or not at all.

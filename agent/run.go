@@ -44,7 +44,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("wait for the agent before: %w", err)
 	}
 	defer turn.Release()
-	if err := writePid(cfg.Root.Pid("agent"), stageReady); err != nil {
+	if err := writePid(cfg.Root.Pid("agent"), stageStarting); err != nil {
 		return err
 	}
 	a, err := newAgent(cfg)

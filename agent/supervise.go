@@ -27,6 +27,10 @@ const (
 	// atOnce is how long an agent lives that does not die at once.
 	atOnce = 5 * time.Second
 
+	// usefulRevival is the longest pause after one that had come as far as to
+	// serve names: containers miss it.
+	usefulRevival = 100 * time.Millisecond
+
 	// handOver is how long an agent waits for the logger that takes over.
 	handOver = 10 * time.Second
 
@@ -92,11 +96,20 @@ func keepAlive(ctx context.Context, root layout.Root, binary string) error {
 		if time.Since(began) > atOnce {
 			wait = firstRevival
 		}
-		if err := pause(ctx, wait); err != nil {
+		limit := longestPause(root)
+		if err := pause(ctx, min(wait, limit)); err != nil {
 			return err
 		}
-		wait = min(2*wait, lastRevival)
+		wait = min(2*wait, limit)
 	}
+}
+
+// longestPause is that after the agent that was there last.
+func longestPause(root layout.Root) time.Duration {
+	if _, stage, _ := readStage(root.Pid("agent")); stage == stageReady {
+		return usefulRevival
+	}
+	return lastRevival
 }
 
 // adopt waits until an agent ends that this process has not started; it is
