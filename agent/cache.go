@@ -111,6 +111,8 @@ func (c *cache) session(ctx context.Context) error {
 	if _, err := c.list(ctx); err != nil {
 		return err
 	}
+	c.agent.served()
+	go c.mendAll(ctx, client)
 	c.boot()
 	return c.follow(ctx, events)
 }
@@ -150,6 +152,9 @@ func (c *cache) follow(ctx context.Context, events <-chan engine.Event) error {
 			if e.Type != engine.EventExecDie && e.Type != engine.EventCreate { // a new one has nothing to look after
 				mark(e.ID)
 			}
+			if e.Type == engine.EventUpdate {
+				c.mend(ctx, e.ID)
+			}
 		case id := <-c.pokes:
 			mark(id)
 		case <-due:
@@ -176,6 +181,32 @@ func (c *cache) follow(ctx context.Context, events <-chan engine.Event) error {
 			c.agent.Log.Error("keep up with containers", "error", err)
 		}
 	}
+}
+
+// mendAll puts right what was garbled while no agent was there to see it.
+func (c *cache) mendAll(ctx context.Context, client *engine.Client) {
+	mended, err := client.MendAll(ctx)
+	if err != nil && ctx.Err() == nil {
+		c.agent.Log.Error("mend records", "error", err)
+	}
+	for _, m := range mended {
+		c.tellMended(m)
+	}
+}
+
+// mend puts right what somebody has just garbled.
+func (c *cache) mend(ctx context.Context, id string) {
+	m, err := c.agent.engine().Mend(ctx, id)
+	if err != nil && ctx.Err() == nil {
+		c.agent.Log.Error("mend the record", "error", err)
+	}
+	if len(m.What) > 0 {
+		c.tellMended(m)
+	}
+}
+
+func (c *cache) tellMended(m engine.Mended) {
+	c.agent.Log.Warn("a container's record was garbled, and is mended from its spec", "container", m.Name, "what", m.What)
 }
 
 // streamEnded is why the events have ended; the reason may be a moment behind.

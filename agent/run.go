@@ -110,6 +110,13 @@ func (a *agent) apply(ctx context.Context, containers []engine.Container) error 
 	return err
 }
 
+// served notes that this agent has come as far as to serve names.
+func (a *agent) served() {
+	if err := writePid(a.Root.Pid("agent"), stageReady); err != nil {
+		a.Log.Error("note that names are served", "error", err)
+	}
+}
+
 // pause waits, and returns the error of ctx if that ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

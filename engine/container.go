@@ -240,8 +240,8 @@ func recordExtension(r project.Record) (typeurl.Any, error) {
 	return a, nil
 }
 
-// readRecord returns the Record of a container. One that is missing or garbled
-// is an error, beside what the labels tell of it.
+// readRecord returns the Record of a container, or its copy when it is missing
+// or garbled. That both are is an error, beside what the labels tell.
 func readRecord(c containers.Container) (project.Record, error) {
 	var r project.Record
 	err := fmt.Errorf("container %s has no record", short(c.ID))
@@ -250,6 +250,9 @@ func readRecord(c containers.Container) (project.Record, error) {
 			return r, nil
 		}
 		err = fmt.Errorf("record of container %s is garbled: %w", short(c.ID), err)
+	}
+	if was, copyErr := readCopy(c.Spec); copyErr == nil && json.Unmarshal(was.Record, &r) == nil {
+		return r, nil
 	}
 	return project.Record{
 		Project: c.Labels[project.LabelProject],

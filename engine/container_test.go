@@ -7,15 +7,18 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/containerd/containerd/v2/core/containers"
 	"golang.org/x/sys/unix"
 
 	"github.com/compose-first/compose/internal/logfile"
+	"github.com/compose-first/compose/project"
 )
 
 // TestInsideAContainer shows what a process in a container sees of what its
@@ -342,13 +345,59 @@ func TestManyStartTogetherInOneShim(t *testing.T) {
 	}
 }
 
-func TestRecordIsMissing(t *testing.T) {
+// What somebody garbles of a container's record is read from its spec, and
+// mended from there.
+func TestGarbledRecord(t *testing.T) {
 	c := create(t, shell("true"))
+	before := inspect(t, c.id)
+	for name, garble := range map[string]func(*containers.Container) []string{
+		"truncated": func(r *containers.Container) []string {
+			whole := r.Extensions[project.RecordExtension].GetValue()
+			r.Extensions[project.RecordExtension] = encoded(recordType, whole[:len(whole)/2])
+			return []string{"extensions." + project.RecordExtension}
+		},
+		"empty": func(r *containers.Container) []string {
+			r.Extensions[project.RecordExtension] = encoded(recordType, nil)
+			return []string{"extensions." + project.RecordExtension}
+		},
+		"labels": func(r *containers.Container) []string {
+			r.Labels = map[string]string{project.LabelProject: "tes", project.LabelStartedAt: "never"}
+			return []string{"labels"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := shared.containers.Get(t.Context(), c.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			paths := garble(&r)
+			if r, err = shared.containers.Update(t.Context(), r, paths...); err != nil {
+				t.Fatal(err)
+			}
+			if got := describe(r, nil); got.RecordError != nil || !reflect.DeepEqual(got.Record, before.Record) {
+				t.Errorf("garbled, it is %+v, %v", got.Record, got.RecordError)
+			}
+			m, err := shared.Mend(t.Context(), c.id)
+			if err != nil || m.Name != before.Name || len(m.What) == 0 {
+				t.Errorf("mended %+v, %v", m, err)
+			}
+			if r, err = shared.containers.Get(t.Context(), c.id); err != nil || r.Labels[project.LabelName] != before.Name {
+				t.Errorf("%+v, %v", r.Labels, err)
+			}
+			r.Spec = nil // without its copy
+			if got := describe(r, nil); got.RecordError != nil || !reflect.DeepEqual(got.Record, before.Record) {
+				t.Errorf("mended, it is %+v, %v", got.Record, got.RecordError)
+			}
+			if m, err := shared.Mend(t.Context(), c.id); err != nil || len(m.What) > 0 {
+				t.Errorf("mended again: %+v, %v", m, err)
+			}
+		})
+	}
 	r, err := shared.containers.Get(t.Context(), c.id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Extensions = nil
+	r.Extensions, r.Spec = nil, nil
 	got := describe(r, nil)
 	if got.RecordError == nil || got.Record.Project != "test" || got.Record.Service != "one" {
 		t.Errorf("%+v", got)

@@ -106,11 +106,19 @@ func (c *Client) containerRecord(ctx context.Context, cfg CreateConfig) (contain
 	if err != nil {
 		return containers.Container{}, err
 	}
-	specAny, err := encodeSpec(spec)
+	record, err := recordExtension(cfg.Record)
 	if err != nil {
 		return containers.Container{}, err
 	}
-	record, err := recordExtension(cfg.Record)
+	labels := maps.Clone(cfg.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[project.LabelName] = cfg.Name
+	if spec.Annotations[copyAnnotation], err = encodeCopy(labels, record); err != nil {
+		return containers.Container{}, err
+	}
+	specAny, err := encodeSpec(spec)
 	if err != nil {
 		return containers.Container{}, err
 	}
@@ -118,11 +126,6 @@ func (c *Client) containerRecord(ctx context.Context, cfg CreateConfig) (contain
 	if err != nil {
 		return containers.Container{}, fmt.Errorf("encode runtime options: %w", err)
 	}
-	labels := maps.Clone(cfg.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[project.LabelName] = cfg.Name
 	return containers.Container{
 		ID:          cfg.ID,
 		Labels:      labels,
@@ -155,7 +158,11 @@ func encodeJSON(typeURL string, v any) (*anypb.Any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &anypb.Any{TypeUrl: typeURL, Value: data}, nil
+	return encoded(typeURL, data), nil
+}
+
+func encoded(typeURL string, data []byte) *anypb.Any {
+	return &anypb.Any{TypeUrl: typeURL, Value: data}
 }
 
 func decodeSpec(a typeurl.Any) (*specs.Spec, error) {

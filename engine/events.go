@@ -144,7 +144,10 @@ func (m *labelMemory) complete(ctx context.Context, e *Event, projectName string
 	if labels == nil && e.Type == EventDestroy { // of one never seen: whose it was, nobody knows
 		return projectName == ""
 	}
-	return labels[project.LabelName] != "" && (projectName == "" || labels[project.LabelProject] == projectName)
+	if projectName == "" {
+		return labels != nil // also of one whose labels are garbled
+	}
+	return labels[project.LabelName] != "" && labels[project.LabelProject] == projectName
 }
 
 // forgetLater drops the labels of containers that have been gone for longest.

@@ -52,8 +52,10 @@ func (h *Host) RemoveVolume(ctx context.Context, name string) error {
 	return edge(h.volumes.Remove(ctx, name))
 }
 
+// mounts reports whether a container has a volume; one whose record cannot be
+// read may have any.
 func mounts(c engine.Container, volume string) bool {
-	return slices.ContainsFunc(c.Record.Mounts, func(m project.MountInfo) bool {
+	return c.RecordError != nil || slices.ContainsFunc(c.Record.Mounts, func(m project.MountInfo) bool {
 		return m.Type == volumes.TypeVolume && m.Name == volume
 	})
 }

@@ -209,9 +209,18 @@ func TestStore(t *testing.T) {
 		t.Fatalf("with garbled records: %v, %v", all, err)
 	}
 	for _, name := range []string{"half.json", "other.json", "hostile.json"} {
-		if !strings.Contains(err.Error(), name+" is garbled") {
+		if !strings.Contains(err.Error(), "network record is garbled: "+s.root.Networks()+"/"+name) {
 			t.Errorf("%s is not named in: %v", name, err)
 		}
+	}
+	if err := os.WriteFile(s.path("shop_front"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = s.Get("shop_front"); err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+		t.Errorf("from its copy: %+v, %v", got, err)
+	}
+	if got, err = readNetwork(s.path("shop_front"), "shop_front"); err != nil || got.ID != want.ID {
+		t.Errorf("mended: %+v, %v", got, err)
 	}
 	if err := s.Delete("shop_front"); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -60,7 +61,37 @@ func (s *Store) Get(name string) (Network, error) {
 	if err := checkName(name); err != nil {
 		return Network{}, err
 	}
-	b, err := os.ReadFile(s.path(name))
+	n, err := readNetwork(s.path(name), name)
+	if !errors.Is(err, errGarbled) {
+		return n, err
+	}
+	n, copyErr := readNetwork(s.copyPath(name), name)
+	if copyErr != nil {
+		return Network{}, fmt.Errorf("%w; stop what is on network %s, delete the file, and bring it up again", err, name)
+	}
+	slog.Warn("a network's record is taken from its copy", "network", name, "error", err)
+	return n, s.restore(n)
+}
+
+// restore writes a record that was garbled anew, unless somebody is about to
+// write records anyway.
+func (s *Store) restore(n Network) error {
+	now, cancel := context.WithCancel(context.Background())
+	cancel() // the lock is had at once or not at all
+	held, err := lock.Take(now, s.root.Lock("networks"), "mend network "+n.Name, nil)
+	if err != nil {
+		return nil
+	}
+	defer held.Release()
+	return s.write(n)
+}
+
+// errGarbled means that a record is there but cannot be understood.
+var errGarbled = errors.New("network record is garbled")
+
+// readNetwork reads a file that describes the network of that name.
+func readNetwork(path, name string) (Network, error) {
+	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Network{}, fmt.Errorf("network %s: %w", name, ErrNotFound)
 	}
@@ -72,7 +103,7 @@ func (s *Store) Get(name string) (Network, error) {
 		err = fmt.Errorf("it is of network %q", n.Name)
 	}
 	if err != nil {
-		return Network{}, fmt.Errorf("network record %s is garbled: %w", s.path(name), err)
+		return Network{}, fmt.Errorf("%w: %s: %w", errGarbled, path, err)
 	}
 	return n, nil
 }
@@ -151,16 +182,22 @@ func (s *Store) Delete(name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if err := os.Remove(s.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("delete network %s: %w", name, err)
+	for _, path := range []string{s.copyPath(name), s.path(name)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("delete network %s: %w", name, err)
+		}
 	}
 	return nil
 }
 
 func (s *Store) path(name string) string { return filepath.Join(s.root.Networks(), name+".json") }
 
-// write replaces a record whole: a crash leaves the old one or the new one.
-func (s *Store) write(n Network) (retErr error) {
+// copyPath is a second path, for when somebody garbles the first.
+func (s *Store) copyPath(name string) string { return s.path(name) + ".copy" }
+
+// write replaces a record and its copy, each whole: a crash leaves the old one
+// or the new one.
+func (s *Store) write(n Network) error {
 	if err := checkName(n.Name); err != nil {
 		return err
 	}
@@ -171,26 +208,33 @@ func (s *Store) write(n Network) (retErr error) {
 	if err := os.MkdirAll(s.root.Networks(), 0o700); err != nil {
 		return fmt.Errorf("save network %s: %w", n.Name, err)
 	}
-	f, err := os.CreateTemp(s.root.Networks(), ".new-*") // mode 0600
+	for _, path := range []string{s.path(n.Name), s.copyPath(n.Name)} {
+		if err := replaceFile(path, append(b, '\n')); err != nil {
+			return fmt.Errorf("save network %s: %w", n.Name, err)
+		}
+	}
+	return syncDir(s.root.Networks())
+}
+
+// replaceFile writes a file whole or not at all.
+func replaceFile(path string, content []byte) (retErr error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
-		return fmt.Errorf("save network %s: %w", n.Name, err)
+		return err
 	}
 	defer func() {
 		if retErr != nil {
 			os.Remove(f.Name())
 		}
 	}()
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(content)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("save network %s: %w", n.Name, err)
+		return err
 	}
-	if err := os.Rename(f.Name(), s.path(n.Name)); err != nil {
-		return fmt.Errorf("save network %s: %w", n.Name, err)
-	}
-	return syncDir(s.root.Networks())
+	return os.Rename(f.Name(), path)
 }
 
 func syncDir(dir string) error {

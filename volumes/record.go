@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,6 +18,9 @@ import (
 
 // recordFile is the file in a volume's folder that describes it.
 const recordFile = "volume.json"
+
+// copyFile is a second recordFile, for when somebody garbles the first.
+const copyFile = "volume.json.copy"
 
 // record is what recordFile has: the volume, and how far its first use is.
 type record struct {
@@ -36,15 +40,48 @@ const (
 // errGarbled means that a record is there but cannot be understood.
 var errGarbled = errors.New("volume record cannot be read")
 
-// read returns the record of a volume. ErrNotFound, errGarbled.
+// read returns the record of a volume, or its copy when it is garbled.
+// ErrNotFound, errGarbled.
 func (s *Store) read(name string) (record, error) {
 	if err := CheckName(name); err != nil {
 		return record{}, err
 	}
-	path := filepath.Join(s.dir(name), recordFile)
+	r, err := readRecord(s.dir(name), recordFile, name)
+	if !errors.Is(err, errGarbled) {
+		return r, err
+	}
+	r, copyErr := readRecord(s.dir(name), copyFile, name)
+	if copyErr != nil {
+		return record{}, err
+	}
+	slog.Warn("a volume's record is taken from its copy; data are as they were", "volume", name, "error", err)
+	return r, s.restore(name)
+}
+
+// restore puts the copy of a record in its place, unless somebody is about to
+// write it anyway.
+func (s *Store) restore(name string) error {
+	l, err := tryLock(s.dir(name))
+	if errors.Is(err, errLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	r, err := readRecord(s.dir(name), copyFile, name)
+	if err != nil {
+		return err
+	}
+	return writeRecord(s.dir(name), r)
+}
+
+// readRecord reads a file of a volume's folder that describes it.
+func readRecord(dir, file, name string) (record, error) {
+	path := filepath.Join(dir, file)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(s.dir(name)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 			return record{}, fmt.Errorf("%w: %q", ErrNotFound, name)
 		}
 		return record{}, fmt.Errorf("%w: %s is missing", errGarbled, path)
@@ -84,7 +121,12 @@ func writeRecord(dir string, r record) error {
 	if err != nil {
 		return fmt.Errorf("write volume record: %w", err)
 	}
-	return writeFile(filepath.Join(dir, recordFile), append(b, '\n'), 0o600)
+	for _, file := range []string{recordFile, copyFile} {
+		if err := writeFile(filepath.Join(dir, file), append(b, '\n'), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeFile writes a file whole: a reader, and the machine after a power

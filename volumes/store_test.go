@@ -161,7 +161,7 @@ func TestGarbledRecord(t *testing.T) {
 		"empty":           func(path string) error { return os.Truncate(path, 0) },
 		"gone":            os.Remove,
 		"another's":       func(path string) error { return os.WriteFile(path, []byte(`{"name": "a"}`), 0o600) },
-		"not even a file": func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path+".x", 0o700)) },
+		"not even a file": func(path string) error { return errors.Join(os.Remove(path), os.MkdirAll(path+".x", 0o700)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := store(t)
@@ -170,6 +170,15 @@ func TestGarbledRecord(t *testing.T) {
 			write(t, filepath.Join(s.Path("b"), "f"), "kept")
 			record := filepath.Join(s.dir("b"), recordFile)
 			if err := garble(record); err != nil {
+				t.Fatal(err)
+			}
+			if got := listed(t, s); got != "a b" {
+				t.Errorf("with a copy: %s", got)
+			}
+			if r, err := readRecord(s.dir("b"), recordFile, "b"); err != nil || r.Name != "b" {
+				t.Errorf("mended from its copy: %v, %v", r, err)
+			}
+			if err := errors.Join(garble(record), garble(filepath.Join(s.dir("b"), copyFile))); err != nil {
 				t.Fatal(err)
 			}
 			all, err := s.List()
