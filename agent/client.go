@@ -116,7 +116,8 @@ type status struct {
 	Version    string `json:"version"`
 	Containerd string `json:"containerd"` // socket path
 	PID        int    `json:"pid"`
-	Booting    bool   `json:"booting"` // containers are still to be started by a boot
+	Booting    bool   `json:"booting"`    // containers are still to be started by a boot
+	Goroutines int    `json:"goroutines"` // what it has under way, for whoever suspects that it hoards
 }
 
 // answerLimit is how long an agent may take to say which one it is before it is

@@ -166,8 +166,8 @@ func describe(r containers.Container, t *task.Process) Container {
 		SnapshotKey:  r.SnapshotKey,
 		Created:      r.CreatedAt,
 		ExitCode:     labelInt(l, project.LabelExitCode),
-		StartedAt:    labelTime(l, project.LabelStartedAt),
-		FinishedAt:   labelTime(l, project.LabelFinishedAt),
+		StartedAt:    labelTime(r, project.LabelStartedAt),
+		FinishedAt:   labelTime(r, project.LabelFinishedAt),
 		Health:       l[project.LabelHealth],
 		RestartCount: labelInt(l, project.LabelRestartCount),
 		OOMKilled:    l[project.LabelOOMKilled] == "true",
@@ -268,9 +268,14 @@ func labelInt(labels map[string]string, key string) int {
 	return n
 }
 
-// labelTime reads a time label, zero when it is absent or none.
-func labelTime(labels map[string]string, key string) time.Time {
-	t, _ := time.Parse(time.RFC3339Nano, labels[key])
+// labelTime reads a time label, zero when it is absent. One that is garbled
+// says at least that there was such a time: before the last change.
+func labelTime(r containers.Container, key string) time.Time {
+	text, there := r.Labels[key]
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil && there {
+		return r.UpdatedAt
+	}
 	return t
 }
 

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/typeurl/v2"
 
@@ -95,6 +97,10 @@ func (c *Client) mend(ctx context.Context, r containers.Container) (Mended, erro
 		return Mended{}, nil // another client's, or one whose copy is garbled itself
 	}
 	change, paths := repairs(r, was)
+	if c.runsUnnoted(ctx, r) {
+		change.Labels[project.LabelStartedAt] = time.Now().UTC().Format(time.RFC3339Nano)
+		paths = append(paths, "labels."+project.LabelStartedAt)
+	}
 	if len(paths) == 0 {
 		return Mended{}, nil
 	}
@@ -106,6 +112,16 @@ func (c *Client) mend(ctx context.Context, r containers.Container) (Mended, erro
 		return Mended{}, fmt.Errorf("mend %s: %w", m.Name, err)
 	}
 	return m, nil
+}
+
+// runsUnnoted reports whether a container runs that nobody seems to have
+// started: were that so when it ends, no restart policy would act.
+func (c *Client) runsUnnoted(ctx context.Context, r containers.Container) bool {
+	if r.Labels[project.LabelStartedAt] != "" {
+		return false
+	}
+	t, err := c.getTask(ctx, r.ID)
+	return err == nil && t != nil && t.Status == task.Status_RUNNING
 }
 
 // repairs is what of a container's record differs from its copy, and the paths

@@ -36,10 +36,10 @@ func (c *Client) MountImage(ctx context.Context, img Image) (path string, releas
 	if err != nil {
 		return "", nil, err
 	}
-	release = func() error { return c.releaseMount(context.WithoutCancel(ctx), place) }
+	undo := func() error { return c.releaseMount(context.WithoutCancel(ctx), place) }
 	defer func() {
 		if retErr != nil {
-			_ = release()
+			_ = undo()
 		}
 	}()
 	key := mountKey(place)
@@ -54,7 +54,7 @@ func (c *Client) MountImage(ctx context.Context, img Image) (path string, releas
 	if err := mount.All(mounts, place); err != nil {
 		return "", nil, err
 	}
-	return place, release, nil
+	return place, undo, nil
 }
 
 // mountKey names the snapshot and the lease of an image that is mounted at

@@ -43,7 +43,7 @@ func run(args []string, in, out, errs *os.File) int {
 	}
 	ctx, stop := a.catchSignals(context.Background())
 	defer stop()
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // and with it the log package
+	slog.SetDefault(slog.New(warnings{app: a})) // and with it the log package
 	quietLibraries()
 
 	root := a.rootCommand()

@@ -80,7 +80,7 @@ func (a *app) logs(ctx context.Context, o logsOptions, services []string) error 
 	printer := newLogPrinter(style, a.stdout, a.stdout, a.write)
 	a.announce(printer, containers, wanted)
 	if !o.follow {
-		return printLogs(ctx, r, printer, containers, wanted, read)
+		return a.printLogs(ctx, r, printer, containers, wanted, read)
 	}
 	settled := make(chan struct{})
 	close(settled)
@@ -144,17 +144,22 @@ func (a *app) announce(printer *logPrinter, containers []engine.Container, wante
 }
 
 // printLogs prints the logs as they are now, one container after the other.
-func printLogs(ctx context.Context, r *rooms, printer *logPrinter, containers []engine.Container, wanted func(engine.Container) bool, o logfile.Options) error {
+func (a *app) printLogs(ctx context.Context, r *rooms, printer *logPrinter, containers []engine.Container, wanted func(engine.Container) bool, o logfile.Options) error {
 	for _, c := range containers {
 		if !wanted(c) || c.Record.Log.Driver == "none" {
 			continue
 		}
+		garbled := 0
+		o.Garbled = func() { garbled++ }
 		err := logfile.Read(ctx, r.root.ContainerLog(c.ID), o, func(e logfile.Entry) error {
 			printer.line(shortName(c), c.Record.Service, e.Stream, e.Time, string(e.Text))
 			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("log of %s: %w", c.Name, err)
+		}
+		if garbled > 0 {
+			a.warn("the log of %s is garbled: %d of its lines cannot be read and are passed over", c.Name, garbled)
 		}
 	}
 	return nil

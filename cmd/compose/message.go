@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -68,6 +69,37 @@ func (debugHook) Fire(e *logrus.Entry) error {
 	slog.Debug("library: "+e.Message, args...)
 	return nil
 }
+
+// warnings shows what the rooms warn of in their logs as this command's own
+// warnings, and nothing less than that.
+type warnings struct {
+	app   *app
+	attrs []slog.Attr
+}
+
+func (w warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+func (w warnings) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	add := func(at slog.Attr) bool {
+		text += fmt.Sprintf(", %s: %s", at.Key, at.Value)
+		return true
+	}
+	for _, at := range w.attrs {
+		add(at)
+	}
+	r.Attrs(add)
+	w.app.warn("%s", text)
+	return nil
+}
+
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	w.attrs = append(slices.Clip(w.attrs), attrs...)
+	return w
+}
+
+// WithGroup is for logs only: warnings have no room for groups.
+func (w warnings) WithGroup(string) slog.Handler { return w }
 
 // debugLog sends debug logs to standard error, between the lines of progress.
 func (a *app) debugLog(level slog.Level) {

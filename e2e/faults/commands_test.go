@@ -48,7 +48,7 @@ secrets: {key: {environment: FAULT_KEY}}
 var killed = []struct{ command, want string }{
 	{"up -d", "app running, app running, db running, image running"},
 	{"up -d --force-recreate", "app running, app running, db running, image running"},
-	{"up -d --scale app=4", "app running, app running, app running, app running, db running, image running"},
+	{"scale app=4", "app running, app running, app running, app running, db running, image running"},
 	{"restart", "app running, app running, app running, app running, db running, image running"},
 	{"up -d --scale app=1", "app running, db running, image running"},
 	{"build --no-cache", "app running, db running, image running"},

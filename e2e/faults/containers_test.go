@@ -2,6 +2,9 @@ package faults
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,67 +15,78 @@ import (
 // seen is how soon ps has to know what has happened to a container.
 const seen = 2 * time.Second
 
-// A shim that is killed takes its containers along. It is noticed, the restart
-// policy acts, and the containers of other shims do not care.
+// A shim that is killed takes its container along. It is noticed, the restart
+// policy acts, and neighbours do not care, of the same project or of another.
 func TestKilledShim(t *testing.T) {
 	f := begin(t, shared, "a shim killed", `
 services:
   again: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, restart: always}
   gone: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL}
+  neighbour: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, scale: 2}
 `)
-	neighbour := f.project("neighbour", pair)
-	up := func(dir string) {
-		if r := f.Engine.Run(f.ctx, dir, nil, "up", "-d"); r.Code != 0 {
-			f.Fatalf("up in %s: exit %d\n%s", dir, r.Code, r.Stderr)
-		}
+	other := f.project("neighbour", pair)
+	if r := f.Engine.Run(f.ctx, other, nil, "up", "-d"); r.Code != 0 {
+		f.Fatalf("up in %s: exit %d\n%s", other, r.Code, r.Stderr)
 	}
-	up(neighbour)
-	theirs := f.Daemons("shim")
-	other := strings.TrimSpace(f.Engine.Run(f.ctx, neighbour, nil, "ps", "-q", "--no-trunc", "web").Stdout)
-	before := f.Contained(other)
 	var slowest time.Duration
 	for range times(2, 20) {
 		f.try(func() {
-			up(f.dir)
-			gone, pids := f.named("gone"), f.Contained(f.named("again").ID)
-			for _, shim := range f.Daemons("shim") {
-				if !contains(theirs, shim.PID) {
-					if err := enginetest.KillProcess(f.ctx, shim.PID); err != nil {
-						f.Fatal(err)
-					}
-				}
-			}
+			f.must("up", "-d")
+			gone, again := f.named("gone"), f.named("again")
+			before := f.Contained(again.ID)
+			others := f.others(gone.ID, again.ID)
+			f.killShim(gone.ID)
 			slowest = max(slowest, f.until(seen, "ps shows that it ended", func() bool { return f.named("gone").State == "exited" }))
 			if c := f.named("gone"); c.ID != gone.ID || c.ExitCode != 255 { // nobody saw how it ended
 				f.Errorf("%+v", c)
 			}
+			f.killShim(again.ID)
 			f.until(patience, "the restart policy acts", func() bool {
-				now := f.Contained(f.named("again").ID)
-				return f.named("again").State == "running" && len(now) > 0 && fmt.Sprint(now) != fmt.Sprint(pids)
+				now := f.Contained(again.ID)
+				return f.named("again").State == "running" && len(now) > 0 && fmt.Sprint(now) != fmt.Sprint(before)
 			})
-			if now := f.Contained(other); len(now) == 0 || fmt.Sprint(now) != fmt.Sprint(before) {
-				f.Errorf("the neighbour's processes were %v and are %v", before, now)
+			if now := f.others(gone.ID, again.ID); now != others {
+				f.Errorf("the neighbours' processes were %v and are %v", others, now)
 			}
 		})
 	}
 	f.row.Note = fmt.Sprintf("in ps after at most %v", slowest.Round(time.Millisecond))
-	if r := f.Engine.Run(f.ctx, neighbour, nil, "down", "-v"); r.Code != 0 {
+	if r := f.Engine.Run(f.ctx, other, nil, "down", "-v"); r.Code != 0 {
 		f.Errorf("down of the neighbour: %s", r.Stderr)
 	}
 }
 
-func contains(all []enginetest.Process, pid int) bool {
-	for _, p := range all {
-		if p.PID == pid {
-			return true
+// killShim kills the shim of a container.
+func (f *fault) killShim(id string) {
+	f.Helper()
+	pids := f.Contained(id)
+	if len(pids) == 0 {
+		f.Fatalf("container %s has no process", id)
+	}
+	shim := enginetest.Parent(pids[0])
+	if !slices.ContainsFunc(f.Daemons("shim"), func(p enginetest.Process) bool { return p.PID == shim }) {
+		f.Fatalf("process %d of container %s is no shim's, but that of %d", pids[0], id, shim)
+	}
+	if err := enginetest.KillProcess(f.ctx, shim); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// others is the processes of all containers but some, of all projects.
+func (f *fault) others(but ...string) string {
+	var rest []int
+	for _, pid := range f.Contained("") {
+		if !slices.ContainsFunc(but, func(id string) bool { return slices.Contains(f.Contained(id), pid) }) {
+			rest = append(rest, pid)
 		}
 	}
-	return false
+	slices.Sort(rest)
+	return fmt.Sprint(rest)
 }
 
 // The kernel ends what takes too much, and ps says so.
 func TestOutOfMemory(t *testing.T) {
-	f := begin(t, shared, "a container out of memory", `
+	f := begin(t, shared, "out of memory: main process, child", `
 services:
   hog:
     image: busybox
@@ -88,6 +102,13 @@ services:
     restart: on-failure
     stop_signal: SIGKILL
     volumes: [./again:/out]
+  child:
+    image: busybox
+    command: [sh, -c, "until [ -e /out/eat ]; do sleep 0.05; done; while :; do tail /dev/zero; echo $$? > /out/ended; done"]
+    mem_limit: 32m
+    memswap_limit: 32m
+    stop_signal: SIGKILL
+    volumes: [./child:/out]
   neighbour: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL}
 `)
 	var slowest time.Duration
@@ -108,12 +129,35 @@ services:
 			if now := f.Contained(f.named("neighbour").ID); fmt.Sprint(now) != fmt.Sprint(neighbour) {
 				f.Errorf("the neighbour's processes were %v and are %v", neighbour, now)
 			}
+			f.hogs("child")
 			f.must("exec", "neighbour", "true")
 			f.must("down", "-v", "-t", "0")
 			f.must("run", "--rm", "--no-deps", "hog", "rm", "-f", "/out/eat")
 		})
 	}
 	f.row.Note = fmt.Sprintf("in ps after at most %v", slowest.Round(time.Millisecond))
+}
+
+// hogs has a service's container run into its limit with one child after the
+// other: the kernel ends those, and the container goes on.
+func (f *fault) hogs(service string) {
+	f.Helper()
+	ended := filepath.Join(f.dir, service, "ended")
+	f.write(filepath.Join(f.dir, service, "eat"), "")
+	f.until(patience, "the kernel ends a child", func() bool {
+		b, _ := os.ReadFile(ended)
+		return strings.TrimSpace(string(b)) == "137"
+	})
+	if c := f.named(service); c.State != "running" {
+		f.Errorf("after the end of a child: %+v", c)
+	}
+	f.must("kill", service)
+	f.until(patience, "ps shows that it ended", func() bool { return f.named(service).State == "exited" })
+	for _, path := range []string{ended, filepath.Join(f.dir, service, "eat")} {
+		if err := os.Remove(path); err != nil {
+			f.Fatal(err)
+		}
+	}
 }
 
 // A fork bomb has its limit, and nobody else notices.

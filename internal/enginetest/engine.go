@@ -66,13 +66,37 @@ func New(ctx context.Context) (_ *Engine, retErr error) {
 			_ = os.RemoveAll(root)
 		}
 	}()
-	build := exec.CommandContext(ctx, "go", "build", "-o", e.Binary, "./cmd/compose")
-	build.Dir = repository
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the binary: %w\n%s", err, out)
+	if err := build(ctx, repository, e.Binary, ""); err != nil {
+		return nil, err
 	}
 	return e, e.start(ctx)
+}
+
+// OtherVersion builds the binary once more, and returns this engine as one has
+// it who has that binary: it says that it is of another version.
+func (e *Engine) OtherVersion(ctx context.Context, version string) (*Engine, error) {
+	repository, err := Repository()
+	if err != nil {
+		return nil, err
+	}
+	other := *e
+	other.Binary = filepath.Join(e.Root, "bin", version, "compose")
+	return &other, build(ctx, repository, other.Binary, version)
+}
+
+// build builds the binary from source, of a version of its own unless that is "".
+func build(ctx context.Context, repository, path, version string) error {
+	flags := ""
+	if version != "" {
+		flags = "-X github.com/compose-first/compose/project.Version=" + version
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", flags, "-o", path, "./cmd/compose")
+	cmd.Dir = repository
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the binary: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // start brings the engine up.

@@ -115,6 +115,22 @@ func KillProcess(ctx context.Context, pid int) error {
 	}
 }
 
+// Parent is the process that a process hangs on; 0 when it is gone. That of a
+// container's first process is its shim.
+// Source: proc(5), /proc/pid/stat, field 4.
+func Parent(pid int) int {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(fields[1]) // the kernel writes a number
+	return parent
+}
+
 // Contained lists the processes in this engine's containers, by their cgroups.
 // A container's id is the last part of a cgroup's path; "" is all of them.
 func (e *Engine) Contained(id string) []int {

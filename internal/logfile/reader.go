@@ -28,6 +28,9 @@ type Options struct {
 	// they are no more than 1 MiB together. When following, an unfinished line
 	// is given as a partial entry once nothing came for it for 100 ms.
 	Lines bool
+
+	// Garbled is told of each line that is none of a log, and passed over. May be nil.
+	Garbled func()
 }
 
 // followTick is how often a follower looks by itself: for Done, for unfinished
@@ -124,6 +127,9 @@ func (r *reader) drain() error {
 func (r *reader) line(line []byte, at position) error {
 	e, err := Parse(line)
 	if err != nil {
+		if r.options.Garbled != nil {
+			r.options.Garbled()
+		}
 		return nil
 	}
 	if r.from != nil && at.before(r.from[e.Stream]) ||
