@@ -71,10 +71,14 @@ func (a *app) endRunning(ctx context.Context, r *rooms, force bool) error {
 	if err != nil {
 		return err
 	}
-	if len(running) > 0 {
+	switch len(running) {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("container %s is running: stop it first, or use --force", running[0].Name)
+	default:
 		return fmt.Errorf("%d containers are running, %s among them: stop them first, or use --force", len(running), running[0].Name)
 	}
-	return nil
 }
 
 func runningContainers(ctx context.Context, r *rooms) ([]engine.Container, error) {
