@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func (u *upRun) attached(ctx context.Context, plan scheduler.Plan) error {
 	ends, settled := make(chan exit, 1), make(chan struct{})
 	events, errs := u.rooms.engine.Events(followCtx, u.project.Name)
 	f := u.follower(ends)
-	u.write(func() { fmt.Fprintln(u.out, "Attaching to "+strings.Join(u.attachedNames(), ", ")) })
+	u.introduce(f.printer)
 	followed, done := make(chan error, 1), make(chan error, 1)
 	go func() { followed <- f.run(followCtx, u.containers, events, errs, settled) }()
 	go func() { done <- u.bringUp(runCtx, plan) }()
@@ -189,20 +190,24 @@ func (u *upRun) attachedServices() []string {
 	return services
 }
 
-// attachedNames are the containers whose output is printed, as their lines
-// begin.
-func (u *upRun) attachedNames() []string {
-	var names []string
+// introduce names the containers whose output is printed, as their lines begin,
+// and settles in this order what their lines look like.
+func (u *upRun) introduce(p *logPrinter) {
+	services := map[string]string{} // by the name that lines begin with
 	for _, s := range u.attachedServices() {
 		for number := 1; number <= u.project.Replicas(s); number++ {
-			names = append(names, shortName(engine.Container{
+			name := shortName(engine.Container{
 				Name:   u.project.ContainerName(s, number),
 				Record: project.Record{Project: u.project.Name, Service: s, Number: number},
-			}))
+			})
+			services[name] = s
 		}
 	}
-	slices.Sort(names)
-	return names
+	names := slices.Sorted(maps.Keys(services))
+	for _, name := range names {
+		p.announce(name, services[name])
+	}
+	u.write(func() { fmt.Fprintln(u.out, "Attaching to "+strings.Join(names, ", ")) })
 }
 
 // hideStarts keeps the starts off the display: the containers speak for
