@@ -413,6 +413,22 @@ func TestEnginesOfOneMachine(t *testing.T) {
 		}
 	}
 
+	// Their tables still hold the subnets.
+	late := newHost(t)
+	n, err := Define("shop", "late", "hash", types.NetworkConfig{})
+	if err == nil {
+		n, err = late.Create(t.Context(), n)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other := subnets[n.Pools[0].Subnet]; other != "" {
+		t.Errorf("%s of bridge %s, whose rules are still there, was chosen again", n.Pools[0].Subnet, other)
+	}
+	if err := late.Delete(t.Context(), n); err != nil {
+		t.Error(err)
+	}
+
 	theirs := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "theirs0"}}
 	if err := netlink.LinkAdd(theirs); err != nil {
 		t.Fatal(err)
@@ -420,7 +436,7 @@ func TestEnginesOfOneMachine(t *testing.T) {
 	defer func() { _ = netlink.LinkDel(theirs) }()
 	p := one.Pools[0]
 	address := &net.IPNet{IP: p.Gateway.AsSlice(), Mask: net.CIDRMask(p.Subnet.Bits(), 32)}
-	err := netlink.AddrAdd(theirs, &netlink.Addr{IPNet: address})
+	err = netlink.AddrAdd(theirs, &netlink.Addr{IPNet: address})
 	if err == nil {
 		err = netlink.LinkSetUp(theirs)
 	}

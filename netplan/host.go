@@ -82,10 +82,12 @@ func (h *Host) Delete(ctx context.Context, n Network) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := h.deleteBridge(n); err != nil {
+	// The bridge, and with it the route, goes last: until then nobody else takes
+	// the subnet, whose packets the rules would drop.
+	if err := h.deleteRules(n); err != nil {
 		return fmt.Errorf("network %s: %w", n.Name, err)
 	}
-	if err := h.deleteRules(n); err != nil {
+	if err := h.deleteBridge(n); err != nil {
 		return fmt.Errorf("network %s: %w", n.Name, err)
 	}
 	return nil

@@ -52,12 +52,12 @@ func choosePool6(taken []netip.Prefix) (Pool, error) {
 }
 
 // allot returns n with a subnet for each address family it uses: its own,
-// which must be free, or a chosen one.
-func allot(n Network, others []Network, routes []netip.Prefix) (Network, error) {
+// which must be free, or a chosen one, which overlaps none of avoid either.
+func allot(n Network, others []Network, routes []netip.Prefix, avoid ...netip.Prefix) (Network, error) {
 	if n.Driver != DriverBridge {
 		return n, nil
 	}
-	taken := slices.Clone(routes)
+	taken := slices.Concat(routes, avoid)
 	for _, o := range others {
 		for _, p := range o.Pools {
 			for _, own := range n.Pools {

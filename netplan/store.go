@@ -110,11 +110,12 @@ func readNetwork(path, name string) (Network, error) {
 
 // Create gives n a free subnet for each address family that has none, saves
 // it, and returns it. Subnets that n comes with must overlap neither another
-// network nor a route of this host. All of it happens under one lock, so that
+// network nor a route of this host; those that it chooses overlap none of avoid
+// either. All of it happens under one lock, so that
 // two commands of the engine never choose the same subnet; Host.Create sees to
 // other engines. A network of that name which has a record already is returned
 // as it is.
-func (s *Store) Create(ctx context.Context, n Network) (Network, error) {
+func (s *Store) Create(ctx context.Context, n Network, avoid ...netip.Prefix) (Network, error) {
 	held, err := lock.Take(ctx, s.root.Lock("networks"), "create network "+n.Name, nil)
 	if err != nil {
 		return Network{}, err
@@ -133,7 +134,7 @@ func (s *Store) Create(ctx context.Context, n Network) (Network, error) {
 			return Network{}, err
 		}
 	}
-	if n, err = allot(n, others, routes); err != nil {
+	if n, err = allot(n, others, routes, avoid...); err != nil {
 		return Network{}, err
 	}
 	return n, s.write(n)

@@ -30,7 +30,13 @@ func (h *Host) Create(ctx context.Context, n Network) (Network, error) {
 		return Network{}, fmt.Errorf("network %s: %w", n.Name, err)
 	}
 	defer turn.Release()
-	if n, err = h.store.Create(ctx, n); err != nil {
+	var avoid []netip.Prefix
+	if n.Driver == DriverBridge {
+		if avoid, err = h.guarded(); err != nil {
+			return Network{}, fmt.Errorf("network %s: %w", n.Name, err)
+		}
+	}
+	if n, err = h.store.Create(ctx, n, avoid...); err != nil {
 		return Network{}, err
 	}
 	return n, h.make(n)
