@@ -1,6 +1,7 @@
 # make          bin/compose and, once, the engine in libexec/compose
 # make test     lint, unit tests under the race detector, and the command line end to end
 # make faults   everything broken on purpose, often; prints what was lost (make test does it briefly)
+# make fuzz     every fuzz target for FUZZTIME (10m) each
 # make demo     examples/guestbook, built, brought up, used, scaled, taken down and up again
 # make bench    every speed and memory figure beside its floor
 # make install  into PREFIX (/usr/local), below DESTDIR; make uninstall removes it
@@ -29,7 +30,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags "$(LDFLAGS
 
 include tools/engine.mk
 
-.PHONY: all engine test lint unit e2e faults bench demo images install uninstall clean distclean FORCE
+.PHONY: all engine test lint unit e2e faults fuzz fuzz-briefly bench demo images install uninstall clean distclean FORCE
 .PHONY: packages-build packages-test packages-demo
 
 all: bin/compose engine
@@ -67,7 +68,12 @@ examples/hello/hello: examples/hello/main.go
 test unit e2e faults bench: export COMPOSE_LIBEXEC = $(CURDIR)/$(LIBEXEC)
 ALL_FOR_TESTS := all packages-test images examples/hello/hello $(ENGINE_FOR_TESTS)
 
-test: lint unit e2e
+test: lint unit fuzz-briefly e2e
+
+# The packages that build quickly for the fuzzer: those without the client of
+# an engine, all of which it would have to instrument first.
+fuzz-briefly:
+	tools/fuzz.sh 2s ./internal/escape ./internal/logfile ./netplan/dns ./project
 
 # Two packages at a time: many of them start an engine of their own.
 unit: $(ALL_FOR_TESTS)
@@ -78,8 +84,13 @@ e2e: $(ALL_FOR_TESTS)
 	$(GO) test -count=1 -p 1 -timeout 20m ./e2e/...
 
 # The long form; its table of figures comes last.
-faults: $(ALL_FOR_TESTS)
+faults: fuzz $(ALL_FOR_TESTS)
 	COMPOSE_FAULTS=long $(GO) test -count=1 -v -timeout 6h ./e2e/faults
+
+# Every fuzz target there is, FUZZTIME each; their seeds run in every `make test`.
+FUZZTIME ?= 10m
+fuzz:
+	tools/fuzz.sh $(FUZZTIME)
 
 STATICCHECK := .cache/bin/staticcheck
 $(STATICCHECK): $(ENGINE_PINS)

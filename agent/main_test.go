@@ -25,6 +25,7 @@ import (
 
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/internal/bundle"
+	"github.com/compose-first/compose/internal/enginetest"
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/logfile"
 	"github.com/compose-first/compose/netplan"
@@ -53,6 +54,9 @@ func TestMain(m *testing.M) {
 			log.Fatal(err)
 		}
 		return
+	}
+	if enginetest.Fuzzing() {
+		os.Exit(m.Run())
 	}
 	code, err := runTests(m)
 	if err != nil {

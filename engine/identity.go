@@ -83,8 +83,10 @@ func (k *identities) find(who string, groups []string) (identity, error) {
 	}
 	slices.Sort(more) // they come in the order of a map
 	id := identity{uid: uint32(u.Uid), gid: uint32(u.Gid)}
+	seen := map[int]bool{} // an image's file may name millions
 	for _, g := range slices.Concat([]int{u.Gid}, u.Sgids, more) {
-		if !slices.Contains(id.groups, uint32(g)) {
+		if !seen[g] {
+			seen[g] = true
 			id.groups = append(id.groups, uint32(g))
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/compose-first/compose/internal/bundle"
+	"github.com/compose-first/compose/internal/enginetest"
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/logfile"
 	"github.com/compose-first/compose/project"
@@ -39,6 +40,9 @@ var (
 const testImage = "docker.io/library/enginetest:latest"
 
 func TestMain(m *testing.M) {
+	if enginetest.Fuzzing() {
+		os.Exit(m.Run())
+	}
 	code, err := runTests(m)
 	if err != nil {
 		log.Print(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 
@@ -106,6 +107,9 @@ func (s *spool) pending() (note, []byte, bool, error) {
 		return note{}, nil, false, nil
 	}
 	n := s.notes.note[valid-1]
+	if !n.plausible(s.size) {
+		return note{}, nil, false, nil
+	}
 	data := make([]byte, max(s.size-n.Offset, 0))
 	if len(data) > 0 {
 		if _, err := s.file.ReadAt(data, n.Offset); err != nil {
@@ -113,6 +117,14 @@ func (s *spool) pending() (note, []byte, bool, error) {
 		}
 	}
 	return n, data, true, nil
+}
+
+// plausible reports whether a note can be one of ours: what the disk has may
+// be garbled, and it says which file to cut.
+func (n note) plausible(spoolSize int64) bool {
+	id := n.id()
+	return n.Offset >= 0 && n.Offset <= spoolSize && n.LogSize >= 0 &&
+		id != "" && !strings.HasPrefix(id, ".") && !strings.ContainsAny(id, "/\x00")
 }
 
 // begin notes that what comes next into the spool belongs to a stream.

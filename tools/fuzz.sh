@@ -1,0 +1,20 @@
+#!/bin/bash
+# usage: tools/fuzz.sh TIME [PACKAGE...]
+# Runs every fuzz target there is for this long, one after the other, and says
+# of each how many inputs it tried. A new target is found by its name.
+set -euo pipefail
+time=$1
+shift
+failed=0
+while IFS=: read -r file target; do
+	package=$(dirname "$file")
+	if [ $# -gt 0 ] && [[ " $* " != *" $package "* ]]; then continue; fi
+	if out=$(go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 50x -parallel "${FUZZ_PARALLEL:-1}" "$package" 2>&1); then
+		tried=$(grep -o 'execs: [0-9]*' <<<"$out" | tail -1)
+		printf '%-24s %-14s %s\n' "$package" "$target" "${tried:-execs: ?}"
+	else
+		failed=1
+		printf '%-24s %-14s FAILED\n%s\n' "$package" "$target" "$out"
+	fi
+done < <(grep -rHo --include='*_test.go' --exclude-dir=.cache '^func Fuzz[A-Za-z0-9_]*' . | sed 's/func //' | sort)
+exit $failed
