@@ -11,7 +11,7 @@ func TestServiceChecks(t *testing.T) {
 	for _, tt := range []struct{ name, keys, want string }{
 		{"a usual service", "ports: [80]", "ok"},
 		{"images are references", "image: 'UPPER Case'", `service "a": image: invalid reference "UPPER Case": invalid reference format: repository name (library/UPPER Case) must be lowercase`},
-		{"a pull policy is one of a few words", "pull_policy: sometimes", `validating DIR/compose.yaml: services.a.pull_policy 'sometimes' does not match pattern '^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)$'`},
+		{"a pull policy is one of a few words", "pull_policy: sometimes", `services.a.pull_policy 'sometimes' does not match pattern '^(always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+)$'`},
 		{"the policy build needs a build", "pull_policy: build", `service "a": pull_policy: "build" needs a build section`},
 
 		{"profiles are names", "profiles: ['?']", `service "a": profiles: invalid profile name "?": must match [a-zA-Z0-9][a-zA-Z0-9_.-]+`},
@@ -95,7 +95,7 @@ func TestServiceChecks(t *testing.T) {
 		{"targets are absolute", "volumes: ['/x:a']", `service "a": volumes[0]: target "a" is not an absolute path`},
 		{"access words are known", "volumes: ['/x:/a:ro,quick']", `service "a": volumes: "/x:/a:ro,quick": unknown access word "quick"`},
 		{"a volume of one letter would be a Windows drive", "volumes: ['v:/v']#volumes: {v: }", `service "a": volumes[0]: "v:/v" is read as a path on a Windows drive: give the volume a name of two letters or more, or use the long form`},
-		{"types are known", "volumes: [{type: cloud, target: /x}]", `validating DIR/compose.yaml: services.a.volumes.0.type value must be one of 'bind', 'volume', 'tmpfs', 'cluster', 'npipe', 'image'`},
+		{"types are known", "volumes: [{type: cloud, target: /x}]", `services.a.volumes.0.type value must be one of 'bind', 'volume', 'tmpfs', 'cluster', 'npipe', 'image'`},
 		{"access to others' volumes is ro or rw", "volumes_from: ['b:wo']#services: {b: {image: x}}", `service "a": volumes_from[0]: unknown access "wo": ro or rw`},
 
 		{"a secret's variable is asked for where a container is made", "secrets: [s]#secrets: {s: {environment: NOPE}}", "ok"},

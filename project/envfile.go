@@ -98,7 +98,7 @@ func (l *loading) resolveEnvironment(spec *types.ContainerSpec) error {
 	for _, f := range spec.EnvFiles {
 		if _, err := os.Stat(f.Path); errors.Is(err, fs.ErrNotExist) {
 			if f.Required {
-				return fmt.Errorf("env file %s not found: %w", f.Path, err)
+				return fmt.Errorf("env file %s not found", f.Path)
 			}
 			continue
 		}
@@ -127,7 +127,7 @@ func (l *loading) resolveLabels(spec *types.ContainerSpec) error {
 	all := map[string]string{}
 	for _, f := range spec.LabelFiles {
 		if _, err := os.Stat(f); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("label file %s not found: %w", f, err)
+			return fmt.Errorf("label file %s not found", f)
 		}
 		if err := l.readEnvFile(f, "", all, func(string) (string, bool) { return "", false }); err != nil {
 			return err

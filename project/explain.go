@@ -46,8 +46,13 @@ func explain(err error, files []source) error {
 	at := locate(files, path)
 	e.File, e.Line = at.file, at.line
 	e.Service, e.Key = splitPath(path, files)
+	if at.line > 0 { // which says the file already
+		e.Msg = strings.TrimSpace(validating.ReplaceAllString(e.Msg, ""))
+	}
 	return e
 }
+
+var validating = regexp.MustCompile(`^validating [^\n]+?: `)
 
 // explainLimit names the place of what is too much; compose-go tells it with
 // an error for each further place.
@@ -74,13 +79,33 @@ var (
 	serviceFault = regexp.MustCompile(`^(?:service|job) "?([a-zA-Z0-9._-]+)"? (.*)`)
 	extendsFault = regexp.MustCompile(`^cannot extend service "([^"]+)"`)
 	includeFault = regexp.MustCompile("^(?:`include`|include )|^open |is not a file$")
+	invalidName  = regexp.MustCompile(`: (services|networks|volumes|secrets|configs|models): invalid name "([^"]*)"`)
+	wrongSection = regexp.MustCompile(`^(services|networks|volumes|secrets|configs|models|include) must be`)
 	anyPath      = regexp.MustCompile(`\b((?:services|networks|volumes|configs|secrets|models|include)(?:\.[^\s:'"]+|\[\d+\])+)`)
 )
 
-// plainer words what compose-go's validator says of keys that are not in the
-// schema as users know it from Docker Compose.
+// plainer words what compose-go says for people who write files: what a value
+// should be, rather than which function could not read it.
 func plainer(msg string) string {
-	return falseSchema.ReplaceAllString(msg, "$1 $2 additional properties '$3' not allowed")
+	msg = falseSchema.ReplaceAllString(msg, "$1 $2 additional properties '$3' not allowed")
+	for _, w := range wordings {
+		msg = w.form.ReplaceAllString(msg, w.plain)
+	}
+	return msg
+}
+
+var wordings = []struct {
+	form  *regexp.Regexp
+	plain string
+}{
+	{regexp.MustCompile(`error while interpolating (\S+): failed to cast to expected type: strconv\.(?:Atoi|ParseInt|ParseUint): parsing ("(?:[^"\\]|\\.)*"): [a-z ]+`), "$1: $2 is not a whole number"},
+	{regexp.MustCompile(`error while interpolating (\S+): failed to cast to expected type: strconv\.ParseFloat: parsing ("(?:[^"\\]|\\.)*"): [a-z ]+`), "$1: $2 is not a number"},
+	{regexp.MustCompile(`error while interpolating (\S+): failed to cast to expected type: invalid boolean: (.*)`), `$1: "$2" is not a boolean: true or false`},
+	{regexp.MustCompile(`error while interpolating (\S+): (?:failed to cast to expected type: )?`), "$1: "},
+	{regexp.MustCompile(`\b(interval|timeout|start_period|start_interval|stop_grace_period) must be a string`), `$1 must be a time with its unit, as in "5s"`},
+	{regexp.MustCompile(`time: (?:unknown unit .* in|missing unit in|invalid) duration ("(?:[^"\\]|\\.)*")`), `$1 is not a time with its unit, as in "1m30s"`},
+	{regexp.MustCompile(`\bmust be a array`), "must be a list"},
+	{regexp.MustCompile(`: (services|networks|volumes|secrets|configs|models) additional properties '([^']*)' not allowed`), `: $1: invalid name "$2": only letters, digits and . _ - are allowed`},
 }
 
 // faultLine reads the place of a YAML fault. A column that the parser leaves
@@ -113,6 +138,12 @@ var serviceKeys = []struct{ text, key string }{
 func faultPath(msg string) string {
 	if m := unknownKey.FindStringSubmatch(msg); m != nil {
 		return strings.TrimPrefix(m[1]+"."+m[2], ".")
+	}
+	if m := invalidName.FindStringSubmatch(msg); m != nil {
+		return m[1] + "." + m[2]
+	}
+	if m := wrongSection.FindStringSubmatch(msg); m != nil {
+		return m[1]
 	}
 	if m := schemaFault.FindStringSubmatch(msg); m != nil {
 		return m[1]

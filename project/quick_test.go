@@ -202,8 +202,8 @@ func readable(o Options) error {
 	return l.run(context.Background(), pass{"", l.takeEnvironment}, pass{"", l.findFiles}, pass{"", l.findFolder}, pass{"", l.readFiles})
 }
 
-// FuzzLoad loads any text: no panic, nothing in an error that would steer a
-// terminal, and the same model both ways.
+// FuzzLoad loads any text: no panic, no endless error, and the same
+// model both ways.
 func FuzzLoad(f *testing.F) {
 	for _, file := range merges {
 		f.Add(file)
@@ -222,8 +222,8 @@ func FuzzLoad(f *testing.F) {
 			Environment: []string{"HOME=/root", "COLOUR=blue"},
 		})
 		if err != nil {
-			if strings.ContainsFunc(err.Error(), func(r rune) bool { return r != '\n' && r != '\t' && unprintable(r) }) {
-				t.Errorf("unprintable: %q", err.Error())
+			if len(err.Error()) > 4*maxErrorText {
+				t.Errorf("an error of %d bytes", len(err.Error()))
 			}
 			if strings.Contains(err.Error(), "breaks the parser") {
 				t.Log(err)

@@ -2,6 +2,7 @@ package project
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -130,11 +131,19 @@ func (l *loading) follow(r referrer, seen map[string]bool) error {
 				return err
 			}
 		}
-		for _, s := range o.Services {
+		for name, s := range o.Services {
 			if s.file == "" {
 				continue
 			}
-			for _, path := range l.candidates(r, s.file) {
+			found := l.candidates(r, s.file)
+			if len(found) == 0 && !strings.Contains(s.file, "$") && !remote(s.file) {
+				key := "services." + name + ".extends"
+				return &Error{
+					File: r.file.name, Line: locate([]source{*r.file}, key+".file").line, Service: name, Key: "extends.file",
+					Msg: fmt.Sprintf("%s: file %s not found", key, s.file), cause: fs.ErrNotExist,
+				}
+			}
+			for _, path := range found {
 				next := r
 				next.folders = []string{filepath.Dir(path)}
 				if err := l.readOne(next, path, seen); err != nil {
