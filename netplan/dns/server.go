@@ -106,7 +106,11 @@ func (s *serving) datagrams(ctx context.Context, c net.PacketConn) error {
 		if n > maxQuestion {
 			continue
 		}
-		s.answer(ctx, buf[:n], true, func(b []byte) { _, _ = c.WriteTo(b, from) })
+		s.answer(ctx, buf[:n], true, func(b []byte) {
+			if b != nil { // two servers would send each other empty answers for ever
+				_, _ = c.WriteTo(b, from)
+			}
+		})
 	}
 }
 
