@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/compose-first/compose/project"
 	"github.com/compose-first/compose/scheduler"
@@ -22,13 +21,8 @@ Volumes stay, unless -v is given.`,
 	c.Flags().StringVar(&o.Images, "rmi", "", "Remove images: local (built here, without a name of their own) or all")
 	c.Flags().BoolVarP(&o.Volumes, "volumes", "v", false, "Remove named volumes of the file and anonymous volumes")
 	timeoutFlag(c)
-	c.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if name == "volume" {
-			a.warn("--volume is deprecated, please use --volumes")
-			name = "volumes"
-		}
-		return pflag.NormalizedName(name)
-	})
+	c.Flags().BoolVar(&o.Volumes, "volume", false, "")
+	hide(c.Flags(), "volume")
 	c.RunE = func(cmd *cobra.Command, services []string) (err error) {
 		if o.Images != "" && o.Images != "all" && o.Images != "local" {
 			return fmt.Errorf("invalid value for --rmi: %q", o.Images)
@@ -39,6 +33,7 @@ Volumes stay, unless -v is given.`,
 		if !cmd.Flags().Changed("remove-orphans") {
 			o.RemoveOrphans = truth(a.env.get("COMPOSE_REMOVE_ORPHANS"))
 		}
+		a.formerFlag(cmd, "volume", "volumes")
 		o.Services = services
 		return a.carryOut(cmd.Context(), change{
 			operation: "down", services: services, reclaim: o.Images != "",

@@ -83,6 +83,13 @@ func exclusive(c *cobra.Command, names ...string) error {
 	return nil
 }
 
+// formerFlag warns of a flag that is called otherwise now.
+func (a *app) formerFlag(c *cobra.Command, old, name string) {
+	if c.Flags().Changed(old) {
+		a.warn("--%s is deprecated, please use --%s", old, name)
+	}
+}
+
 // unsupported refuses flags of the specification that have no effect yet: a
 // flag is never ignored.
 func unsupported(c *cobra.Command, names ...string) error {

@@ -104,7 +104,8 @@ func (a *app) createFlags(c *cobra.Command, o *upOptions) {
 	f.BoolVar(&o.plan.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file does not have")
 	f.StringArray("scale", nil, "SERVICE=NUM containers, repeatable")
 	f.BoolVarP(&o.yes, "yes", "y", false, "Answer yes to every question")
-	normalize(c, map[string]string{"y": "yes"})
+	f.BoolVar(&o.yes, "y", false, "")
+	hide(f, "y")
 }
 
 // checkUp reads what flags and variables say together.
@@ -133,6 +134,7 @@ func (a *app) checkUp(c *cobra.Command, o *upOptions) (err error) {
 
 // checkCreate is checkUp for the flags of create.
 func (a *app) checkCreate(c *cobra.Command, o *upOptions) (err error) {
+	a.formerFlag(c, "y", "yes")
 	if o.images.build && o.images.noBuild {
 		return errors.New("--build and --no-build are incompatible")
 	}
