@@ -49,14 +49,22 @@ type StepError struct {
 // Error says what failed, why, and what was not started because of it.
 func (e *StepError) Error() string {
 	text := e.Err.Error()
-	if _, ok := e.Step.(waiting); !ok { // a failed wait names what it waited for
-		act, _ := splitReason(e.Step.String())
+	act, _ := splitReason(e.Step.String())
+	if _, ok := e.Step.(waiting); !ok && !saysAct(text, act) { // a failed wait names what it waited for
 		text = act + ": " + text
 	}
 	if len(e.NotStarted) > 0 {
 		text += "; not started: " + strings.Join(e.NotStarted, ", ")
 	}
 	return text
+}
+
+// saysAct tells whether an error begins with the act already: "start shop-web-1:
+// no such file" for "start web-1".
+func saysAct(text, act string) bool {
+	verb, what, _ := strings.Cut(act, " ")
+	said, _, _ := strings.Cut(text, ": ")
+	return strings.HasPrefix(said, verb+" ") && strings.HasSuffix(said, what[strings.LastIndex(what, " ")+1:])
 }
 
 // Unwrap is the step's own error.

@@ -331,3 +331,19 @@ func TestProgressOfARecreate(t *testing.T) {
 	}
 	r.expect(t, "Recreate", "Recreated", "Starting", "Started")
 }
+
+func TestStepErrorSaysItsActOnce(t *testing.T) {
+	for _, tt := range []struct{ act, err, want string }{
+		{"start web-1", "no such file", "start web-1: no such file"},
+		{"start web-1", "start shop-web-1: no such file", "start shop-web-1: no such file"},
+		{"start web-1", "start the agent: no such file", "start web-1: start the agent: no such file"},
+		{"pull image nope:1", "pull nope:1: not found", "pull nope:1: not found"},
+	} {
+		t.Run(tt.err, func(t *testing.T) {
+			e := &StepError{Step: script{name: tt.act}, Err: errors.New(tt.err)}
+			if got := e.Error(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
