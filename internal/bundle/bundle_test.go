@@ -431,3 +431,23 @@ func TestExistingContainerd(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// An engine's folders are closed, whoever made them, and another user's refused.
+func TestFoldersAreRootsAlone(t *testing.T) {
+	open := filepath.Join(t.TempDir(), "open")
+	if err := os.Mkdir(open, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := ownFolder(open); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(open); err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+	if err := os.Chown(open, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if err := ownFolder(open); err == nil || !strings.Contains(err.Error(), "belongs to user 65534") {
+		t.Errorf("another user's: %v", err)
+	}
+}

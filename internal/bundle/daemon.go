@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/lock"
 )
@@ -197,11 +199,19 @@ func (d daemon) prepareFiles(ctx context.Context) error {
 	return d.prepare(ctx)
 }
 
-// ownFolder makes a folder that only root may look into or pass through,
-// whoever made it: what is below need not be closed one by one.
+// ownFolder makes a folder that only root may look into or pass through: what
+// is below need not be closed one by one. One that is another user's, who
+// could open it again, is refused.
 func ownFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	if int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s belongs to user %d: an engine's folders have to be root's: remove it, or choose another %s", dir, st.Uid, layout.RootVariable)
 	}
 	return os.Chmod(dir, 0o700)
 }
