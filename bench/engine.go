@@ -71,8 +71,16 @@ func (e *engine) run(ctx context.Context, dir string, args ...string) (time.Dura
 	return time.Since(start), nil
 }
 
-// socket is where the engine's containerd serves.
-func (e *engine) socket() string { return filepath.Join(e.root, "run", "containerd.sock") }
+// timed is run, with its time added to what there is.
+func (e *engine) timed(ctx context.Context, to *[]time.Duration, dir string, args ...string) error {
+	d, err := e.run(ctx, dir, args...)
+	*to = append(*to, d)
+	return err
+}
+
+// socket is where the engine's containerd serves, builder where BuildKit does.
+func (e *engine) socket() string  { return filepath.Join(e.root, "run", "containerd.sock") }
+func (e *engine) builder() string { return filepath.Join(e.root, "run", "buildkitd.sock") }
 
 func absolute(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {

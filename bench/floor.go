@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	tasks "github.com/containerd/containerd/api/services/tasks/v1"
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
@@ -39,8 +40,9 @@ func newFloor(ctx context.Context, socket string) (*floor, context.Context, erro
 }
 
 // cycle creates and starts n containers, then kills and deletes them, limit
-// at a time, and returns how long each half took.
-func (f *floor) cycle(ctx context.Context, n, limit int) (up, down time.Duration, err error) {
+// at a time, and returns how long each half took. resting, when not nil, is
+// called while they run.
+func (f *floor) cycle(ctx context.Context, n, limit int, resting func() error) (up, down time.Duration, err error) {
 	tasks := make([]containerd.Task, n)
 	containers := make([]containerd.Container, n)
 	start := time.Now()
@@ -63,6 +65,11 @@ func (f *floor) cycle(ctx context.Context, n, limit int) (up, down time.Duration
 		return 0, 0, fmt.Errorf("floor, start: %w", err)
 	}
 	up = time.Since(start)
+	if resting != nil {
+		if err := resting(); err != nil {
+			return 0, 0, err
+		}
+	}
 	start = time.Now()
 	err = each(n, limit, func(i int) error {
 		gone, err := tasks[i].Wait(ctx)
@@ -82,6 +89,24 @@ func (f *floor) cycle(ctx context.Context, n, limit int) (up, down time.Duration
 		return 0, 0, fmt.Errorf("floor, stop: %w", err)
 	}
 	return up, time.Since(start), nil
+}
+
+// list connects, and lists all containers and tasks: the least by which a
+// command can know what there is.
+func list(ctx context.Context, socket string) (time.Duration, error) {
+	start := time.Now()
+	client, err := containerd.New(socket)
+	if err != nil {
+		return 0, fmt.Errorf("connect for the floor: %w", err)
+	}
+	defer client.Close()
+	if _, err := client.ContainerService().List(ctx); err != nil {
+		return 0, fmt.Errorf("floor, containers: %w", err)
+	}
+	if _, err := client.TaskService().List(ctx, &tasks.ListTasksRequest{}); err != nil {
+		return 0, fmt.Errorf("floor, tasks: %w", err)
+	}
+	return time.Since(start), nil
 }
 
 func each(n, limit int, do func(i int) error) error {

@@ -5,25 +5,23 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// daemons are the programs that stay while containers run.
-var daemons = []string{"containerd", "containerd-shim-runc-v2", "compose"}
-
-// restingMemory is the proportional set size, in KiB, of each daemon of the
-// engine under root, by program name.
+// restingMemory is the proportional set size, in KiB, of each of some programs
+// of the engine under root, by program name.
 // Source: Linux, Documentation/filesystems/proc.rst, smaps_rollup.
-func restingMemory(root string) (map[string]int, error) {
+func restingMemory(root string, programs ...string) (map[string]int, error) {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, err
 	}
 	sum := map[string]int{}
 	for _, dir := range dirs {
-		name := daemonOf(dir, root)
-		if name == "" {
+		name := programOf(dir, root)
+		if !slices.Contains(programs, name) {
 			continue
 		}
 		kib, err := pss(dir)
@@ -38,20 +36,14 @@ func restingMemory(root string) (map[string]int, error) {
 	return sum, nil
 }
 
-// daemonOf names the daemon that the process under dir is, "" where it is
-// none or belongs to another engine.
-func daemonOf(dir, root string) string {
+// programOf names the program that the process under dir runs, "" where it
+// belongs to no engine under root.
+func programOf(dir, root string) string {
 	exe, err := os.Readlink(filepath.Join(dir, "exe"))
-	if err != nil {
+	if err != nil || !mentions(dir, "cmdline", root) && !mentions(dir, "environ", root) {
 		return ""
 	}
-	name := filepath.Base(exe)
-	for _, d := range daemons {
-		if name == d && (mentions(dir, "cmdline", root) || mentions(dir, "environ", root)) {
-			return name
-		}
-	}
-	return ""
+	return filepath.Base(exe)
 }
 
 func mentions(dir, file, root string) bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -28,6 +29,14 @@ func (t *table) timed(name string, values, floor []time.Duration, goal string) {
 	t.rows = append(t.rows, r)
 }
 
+// sized adds a figure in memory, KiB by program, beside its floor.
+func (t *table) sized(name string, kib, floor map[string]int, goal string) {
+	t.rows = append(t.rows, row{
+		Name: name, Value: parts(kib), Floor: parts(floor), Goal: goal,
+		Ratio: fmt.Sprintf("%.2f", float64(total(kib))/float64(total(floor))),
+	})
+}
+
 func (t *table) String() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -37,6 +46,23 @@ func (t *table) String() string {
 	}
 	_ = w.Flush()
 	return b.String()
+}
+
+func total(kib map[string]int) int {
+	sum := 0
+	for _, n := range kib {
+		sum += n
+	}
+	return sum
+}
+
+// parts is a sum and what it is made of: "80.1 MiB PSS (containerd 40.0, …)".
+func parts(kib map[string]int) string {
+	var each []string
+	for _, name := range slices.Sorted(maps.Keys(kib)) {
+		each = append(each, fmt.Sprintf("%s %.1f", name, float64(kib[name])/1024))
+	}
+	return fmt.Sprintf("%.1f MiB PSS (%s)", float64(total(kib))/1024, strings.Join(each, ", "))
 }
 
 func median(d []time.Duration) time.Duration {
