@@ -53,7 +53,7 @@ var Libraries = []Library{
 	{"github.com/compose-spec/compose-go/v2/cli", []string{"project"}, "Compose files are read in one place"},
 	{"github.com/compose-spec/compose-go/v2/loader", []string{"project"}, "Compose files are read in one place"},
 	{"github.com/spf13/cobra", []string{"cmd"}, "flags end where the commands end"},
-	{"github.com/moby/buildkit", []string{"build", "internal/bundle"}, "BuildKit is build's subject; the bundle asks it whether it serves"},
+	{"github.com/moby/buildkit", []string{"build", "internal/bundle", "bench"}, "BuildKit is build's subject; the bundle asks it whether it serves, and a floor is the bare client"},
 	{"github.com/vishvananda/netlink", []string{"netplan", "internal/enginetest"}, "interfaces and routes are netplan's subject; tests look for what it left"},
 	{"github.com/google/nftables", []string{"netplan", "internal/enginetest"}, "packet filters are netplan's subject; tests look for what it left"},
 	{"github.com/miekg/dns", []string{"netplan"}, "names are netplan's subject"},
