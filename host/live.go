@@ -24,7 +24,7 @@ func (m *Machine) Live(ctx context.Context, name string, p *project.Project) (sc
 	for _, c := range containers {
 		live.Containers = append(live.Containers, planned(c))
 	}
-	if live.Networks, err = m.liveNetworks(); err != nil {
+	if live.Networks, err = m.liveNetworks(name); err != nil {
 		return scheduler.Live{}, nil, err
 	}
 	if live.Volumes, err = m.liveVolumes(); err != nil {
@@ -61,7 +61,9 @@ func planned(c engine.Container) scheduler.Container {
 // containerMode is how a Record says "that of another container".
 const containerMode = "container:"
 
-func (m *Machine) liveNetworks() (map[string]scheduler.Network, error) {
+// liveNetworks has all networks; whether one is displaced is asked of the
+// project's own.
+func (m *Machine) liveNetworks(projectName string) (map[string]scheduler.Network, error) {
 	list, err := m.networks.List()
 	if err != nil {
 		return nil, fmt.Errorf("list networks: %w", err)
@@ -71,6 +73,11 @@ func (m *Machine) liveNetworks() (map[string]scheduler.Network, error) {
 		s := scheduler.Network{Name: n.Name, Project: n.Project, ConfigHash: n.ConfigHash}
 		for _, pool := range n.Pools {
 			s.Subnets = append(s.Subnets, pool.Subnet)
+		}
+		if n.Project == projectName {
+			if s.Displaced, err = m.net.Displaced(n); err != nil {
+				return nil, fmt.Errorf("network %s: %w", n.Name, err)
+			}
 		}
 		networks[n.Name] = s
 	}

@@ -443,6 +443,9 @@ func TestEnginesOfOneMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if displaced, err := hosts[0].Displaced(one); err != nil || !displaced {
+		t.Errorf("displaced: %v, %v", displaced, err)
+	}
 	err = hosts[0].Ensure(t.Context(), one)
 	if want := fmt.Sprintf("network %s: subnet %s is taken by interface theirs0", one.Name, p.Subnet); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %v, want %s…", err, want)

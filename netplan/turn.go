@@ -58,9 +58,32 @@ func bridgeThere(n Network) (bool, error) {
 // made is that of an interface: while the bridge was gone, over a reboot or a
 // stop of the engine, somebody else may have taken it.
 func checkClash(n Network) error {
+	who, err := clash(n)
+	if err == nil && who != "" {
+		err = fmt.Errorf("%s meanwhile: `compose up` chooses another", who)
+	}
+	return err
+}
+
+// Displaced reports whether a network has no bridge, and cannot have one with
+// its subnets: somebody else has taken one.
+func (h *Host) Displaced(n Network) (bool, error) {
+	if n.Driver != DriverBridge {
+		return false, nil
+	}
+	there, err := bridgeThere(n)
+	if err != nil || there {
+		return false, err
+	}
+	who, err := clash(n)
+	return who != "", err
+}
+
+// clash says which subnet of a network is that of an interface, or "".
+func clash(n Network) (string, error) {
 	routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Scope: unix.RT_SCOPE_LINK}, netlink.RT_FILTER_SCOPE)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return fmt.Errorf("list routes: %w", err)
+		return "", fmt.Errorf("list routes: %w", err)
 	}
 	for _, r := range routes {
 		dst, ok := routePrefix(r)
@@ -69,11 +92,11 @@ func checkClash(n Network) error {
 		}
 		for _, p := range n.Pools {
 			if p.Subnet.Overlaps(dst) {
-				return fmt.Errorf("subnet %s is taken by interface %s (%s) meanwhile: `compose down` and `compose up` choose another", p.Subnet, interfaceName(r.LinkIndex), dst)
+				return fmt.Sprintf("subnet %s is taken by interface %s (%s)", p.Subnet, interfaceName(r.LinkIndex), dst), nil
 			}
 		}
 	}
-	return nil
+	return "", nil
 }
 
 func interfaceName(index int) string {

@@ -67,6 +67,7 @@ type Network struct {
 	Project    string // "" when no project made it
 	ConfigHash string
 	Subnets    []netip.Prefix // masked
+	Displaced  bool           // it is not in the kernel, and cannot be: somebody else has its subnet
 }
 
 // Volume is a volume's record, as far as planning needs it.

@@ -14,8 +14,9 @@ type resource struct {
 	key, name string // name is the full one
 	subnets   []netip.Prefix
 	missing   bool
-	changed   bool // its definition has, and it is replaced
-	node      int  // that creates or replaces it, or none
+	changed   bool // and it is replaced
+	because   string
+	node      int // that creates or replaces it, or none
 }
 
 // defaultNetwork is the key of the network of services that name none.
@@ -102,7 +103,9 @@ func (u *up) chooseNetwork(r *resource) error {
 		u.warn("a network with name %s exists but was not created for project %q. "+
 			"Use `external: true` to use an existing network", r.name, u.p.Name)
 	case there && differs(n.ConfigHash, u.live.NetworkHashes[r.key]) && !u.o.NoRecreate:
-		r.changed, u.replaces = true, true
+		r.changed, r.because, u.replaces = true, "configuration changed", true
+	case there && n.Displaced && !u.o.NoRecreate:
+		r.changed, r.because, u.replaces = true, "its subnet was taken", true
 	}
 	return nil
 }
@@ -149,7 +152,7 @@ func (u *up) addResources() {
 		case r.missing:
 			r.node = u.b.add(CreateNetwork{Key: key, Name: r.name, Because: "new"})
 		case r.changed:
-			r.node = u.b.add(ReplaceNetwork{Key: key, Name: r.name, Because: "configuration changed"})
+			r.node = u.b.add(ReplaceNetwork{Key: key, Name: r.name, Because: r.because})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(u.volumes)) {

@@ -574,6 +574,17 @@ volumes: {data: {}}
 				9 start web-1 (replaced) <1,7,8 !`,
 		},
 		{
+			name: "a network whose subnet somebody else has taken",
+			file: file,
+			live: "web-1 running\ndb-1 exited\ndisplaced network shop_back",
+			want: `
+				1 replace network shop_back (its subnet was taken)
+				2 create db-1 (network shop_back changed) <1
+				3 remove old db-1 (replaced) <2
+				4 start db-1 (replaced) <2,3
+				= shop-web-1`,
+		},
+		{
 			name:    "a changed network with --no-recreate stays",
 			file:    file,
 			live:    "web-1 running\ndb-1 running\nchanged network shop_back",

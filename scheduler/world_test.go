@@ -106,6 +106,11 @@ func (w *world) populateLine(t testing.TB, words []string) {
 	case "no volume":
 		delete(w.volumes, words[2])
 		return
+	case "displaced network":
+		n := w.networks[words[2]]
+		n.Displaced = true
+		w.networks[words[2]] = n
+		return
 	case "changed network", "foreign network", "extra network":
 		n := w.networks[words[2]]
 		n.Name = words[2]

@@ -55,12 +55,20 @@ services:
 	web := watch(port)
 	f.until(patience, "names resolve", func() bool { n, _ := f.probed(); return n > 0 })
 
-	for i := range times(6, 110) {
+	var noNames time.Duration
+	for i := range times(6, 120) {
 		daemon := "agent"
 		if i%6 == 5 {
 			daemon = "logger"
 		}
-		f.try(func() { f.killDaemon(daemon) })
+		f.try(func() {
+			f.killDaemon(daemon)
+			_, longest := f.probed()
+			if longest > max(noNames, maxNoNames) {
+				f.Errorf("with the %s killed, names did not resolve for %v; agent and logger say\n%s", daemon, longest, f.lastWords())
+			}
+			noNames = longest
+		})
 	}
 	f.burn()
 	failures := web.stop()
@@ -70,10 +78,6 @@ services:
 	f.write(filepath.Join(f.dir, "out", "ill"), "")
 	f.until(patience, "health is followed", func() bool { return f.named("web").Health == "unhealthy" })
 
-	_, noNames := f.probed()
-	if noNames > maxNoNames {
-		f.Errorf("names did not resolve for %v", noNames)
-	}
 	lines, blocked := f.countLines()
 	if blocked > maxBlocked {
 		f.Errorf("a write blocked for %v", blocked)

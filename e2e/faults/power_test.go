@@ -152,9 +152,8 @@ services:
 				took := f.until(mends, "mended after "+away.what+" went", func() bool { return f.NetworkThere(2) == nil && works() })
 				longest = max(longest, took)
 				if f.failing {
-					log, _ := os.ReadFile(filepath.Join(f.Root, "lib", "log", "agent.log"))
 					r := f.compose("exec", "asker", "sh", "-c", ask)
-					f.Fatalf("network: %v, port: %v, asker: exit %d %s%s\nthe agent says\n%s", f.NetworkThere(2), answers(port), r.Code, r.Stdout, r.Stderr, log[max(0, len(log)-2000):])
+					f.Fatalf("network: %v, port: %v, asker: exit %d %s%s\nthe agent says\n%s", f.NetworkThere(2), answers(port), r.Code, r.Stdout, r.Stderr, f.lastWords())
 				}
 				t.Logf("%s: mended after %v", away.what, took)
 			})

@@ -156,3 +156,10 @@ func (f *fault) agentLog() string {
 	}
 	return string(b)
 }
+
+// lastWords is the end of that.
+func (f *fault) lastWords() string {
+	f.Helper()
+	all := f.agentLog()
+	return all[max(0, len(all)-4000):]
+}
