@@ -49,6 +49,7 @@ const supervisedVariable = "COMPOSE_AGENT_SUPERVISED"
 // supervise is the logger process: the logger itself, and beside it the agent.
 func supervise(ctx context.Context, root layout.Root, binary string) error {
 	debug.SetGCPercent(heapGrowth)
+	goFirst()
 	turn, err := lock.Take(ctx, root.Lock("logger"), "compose agent logger", nil)
 	if err != nil {
 		return fmt.Errorf("wait for the logger before: %w", err)
@@ -75,6 +76,21 @@ func supervise(ctx context.Context, root layout.Root, binary string) error {
 	})
 	g.Go(func() error { return returnMemory(ctx) })
 	return g.Wait()
+}
+
+// precedence is the nice value of logger and agent together: what they do is
+// little, and containers wait for it.
+const precedence = "-10"
+
+// goFirst lets this session go before others where the kernel groups processes
+// by session. Unlike a nice value of the process, that of the group is not
+// handed on to a containerd that the agent may have to start, and so not to
+// containers. A kernel that groups otherwise has its own mind.
+// Source: sched(7), the autogroup feature.
+func goFirst() {
+	if err := os.WriteFile("/proc/self/autogroup", []byte(precedence), 0); err != nil {
+		slog.Debug("no precedence over other sessions", "error", err)
+	}
 }
 
 // keepAlive starts the agent, and again whenever it ends, until ctx does. An

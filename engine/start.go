@@ -169,12 +169,16 @@ const (
 )
 
 // undoPatience is how long containerd may take to undo the start that a killed
-// command had asked for. It gives its shim 5 seconds for each of two acts.
-const undoPatience = 15 * time.Second
+// command had asked for. It gives its shim 5 seconds for each of two acts, and
+// does others meanwhile: on a busy machine 15 seconds were not always enough.
+const undoPatience = 40 * time.Second
 
-// undoing tells whether containerd has not yet undone an earlier start.
+// undoing tells whether containerd has not yet undone an earlier start, or was
+// just removing the folder as it made it for this one.
 func undoing(err error) bool {
-	return strings.Contains(err.Error(), "io.containerd.runtime.v2.task") && strings.Contains(err.Error(), "file exists")
+	text := err.Error()
+	return strings.Contains(text, "io.containerd.runtime.v2.task") &&
+		(strings.Contains(text, "file exists") || strings.Contains(text, "symlink ") && strings.Contains(text, "no such file or directory"))
 }
 
 // runTask creates and starts the task of a container.

@@ -167,17 +167,24 @@ func whole(log string, n int) error {
 		return err
 	}
 	next := map[string]int{"stdout": 1, "stderr": 2}
+	begun := map[string]string{} // of a line that comes in parts
 	for line := range bytes.Lines(b) {
-		// A log's line is "time stream F text": see internal/logfile.
+		// A log's line is "time stream F text", or P for a part of a line that
+		// goes on in the stream's next: see internal/logfile.
 		fields := strings.SplitN(strings.TrimSuffix(string(line), "\n"), " ", 4)
 		if len(fields) != 4 {
 			return fmt.Errorf("the log has %q", line)
 		}
-		number, err := strconv.Atoi(strings.TrimPrefix(fields[3], "line "))
-		if err != nil || fields[2] != "F" || number != next[fields[1]] {
-			return fmt.Errorf("the log has %q where line %d of %s should be", line, next[fields[1]], fields[1])
+		stream, text := fields[1], begun[fields[1]]+fields[3]
+		if begun[stream] = ""; fields[2] == "P" {
+			begun[stream] = text
+			continue
 		}
-		next[fields[1]] += 2
+		number, err := strconv.Atoi(strings.TrimPrefix(text, "line "))
+		if err != nil || fields[2] != "F" || number != next[stream] {
+			return fmt.Errorf("the log has %q where line %d of %s should end", line, next[stream], stream)
+		}
+		next[stream] += 2
 	}
 	if got := next["stdout"]/2 + next["stderr"]/2 - 1; got != n {
 		return fmt.Errorf("the log has %d lines", got)

@@ -44,7 +44,9 @@ services:
   byhand: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, restart: unless-stopped}
   byhand2: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, restart: always}
   plain: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL}
-networks: {front: {}, back: {internal: true}}
+networks:
+  front: {ipam: {config: [{subnet: 198.18.78.0/24}]}} # nobody else's while it is gone
+  back: {internal: true, ipam: {config: [{subnet: 198.18.79.0/24}]}}
 volumes: {data: {}}
 secrets: {key: {environment: FAULT_KEY}}
 `, port))
@@ -122,6 +124,7 @@ func TestTakenAway(t *testing.T) {
 services:
   web: {image: busybox, command: [httpd, -f, -p, "80"], stop_signal: SIGKILL, ports: ["%d:80"]}
   asker: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL}
+networks: {default: {ipam: {config: [{subnet: 198.18.77.0/24}]}}} # nobody else's while it is gone
 `, port))
 	f.must("up", "-d")
 	address, _, _ := strings.Cut(strings.Fields(f.must("exec", "web", "ip", "-4", "-o", "address", "show", "scope", "global"))[3], "/")

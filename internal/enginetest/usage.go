@@ -92,7 +92,7 @@ func stacks(ctx context.Context, pid int) (int, error) {
 		return 0, fmt.Errorf("ask containerd for its goroutines: %w", err)
 	}
 	var before []byte
-	for deadline := time.Now().Add(settle); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		b, err := os.ReadFile(path)
 		if err == nil && len(b) > 0 && bytes.Equal(b, before) { // it is written whole by now
 			return bytes.Count(b, []byte("\n\ngoroutine ")) + 1, nil
