@@ -173,11 +173,11 @@ const (
 // does others meanwhile: on a busy machine 15 seconds were not always enough.
 const undoPatience = 40 * time.Second
 
-// undoing tells whether containerd has not yet undone an earlier start, or was
-// just removing the folder as it made it for this one.
+// undoing tells whether containerd, or runc for it, has not yet undone an
+// earlier start, or was just removing the folder as it made it for this one.
 func undoing(err error) bool {
 	text := err.Error()
-	return strings.Contains(text, "io.containerd.runtime.v2.task") &&
+	return strings.Contains(text, "container with given ID already exists") || strings.Contains(text, "io.containerd.runtime.v2.task") &&
 		(strings.Contains(text, "file exists") || strings.Contains(text, "symlink ") && strings.Contains(text, "no such file or directory"))
 }
 

@@ -31,7 +31,7 @@ services:
 	var slowest time.Duration
 	for range times(2, 20) {
 		f.try(func() {
-			f.must("up", "-d")
+			f.must("up", "-d", "--force-recreate") // one that ends again and again would have to wait
 			gone, again := f.named("gone"), f.named("again")
 			before := f.Contained(again.ID)
 			others := f.others(gone.ID, again.ID)

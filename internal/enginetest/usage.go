@@ -86,7 +86,7 @@ func (e *Engine) agentGoroutines(ctx context.Context) (int, error) {
 // stacks has containerd write down its goroutines, and counts them.
 // Source: containerd, cmd/containerd/command, dumpStacks: SIGUSR1 makes it.
 func stacks(ctx context.Context, pid int) (int, error) {
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("containerd.%d.stacks.log", pid))
+	path := filepath.Join(temporary(pid), fmt.Sprintf("containerd.%d.stacks.log", pid))
 	defer os.Remove(path)
 	if err := unix.Kill(pid, unix.SIGUSR1); err != nil {
 		return 0, fmt.Errorf("ask containerd for its goroutines: %w", err)
@@ -100,4 +100,15 @@ func stacks(ctx context.Context, pid int) (int, error) {
 		before = b
 	}
 	return 0, fmt.Errorf("containerd wrote no %s", path)
+}
+
+// temporary is the folder for temporary files that a process was given.
+func temporary(pid int) string {
+	environ, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	for variable := range bytes.SplitSeq(environ, []byte{0}) {
+		if dir, ok := bytes.CutPrefix(variable, []byte("TMPDIR=")); ok {
+			return string(dir)
+		}
+	}
+	return "/tmp"
 }
