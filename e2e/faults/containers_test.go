@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,6 +29,11 @@ services:
 	if r := f.Engine.Run(f.ctx, other, nil, "up", "-d"); r.Code != 0 {
 		f.Fatalf("up in %s: exit %d\n%s", other, r.Code, r.Stderr)
 	}
+	t.Cleanup(func() {
+		if r := f.Engine.Run(context.WithoutCancel(f.ctx), other, nil, "down", "-v"); r.Code != 0 {
+			f.Errorf("down of the neighbour: %s", r.Stderr)
+		}
+	})
 	var slowest time.Duration
 	for range times(2, 20) {
 		f.try(func() {
@@ -51,9 +57,6 @@ services:
 		})
 	}
 	f.row.Note = fmt.Sprintf("in ps after at most %v", slowest.Round(time.Millisecond))
-	if r := f.Engine.Run(f.ctx, other, nil, "down", "-v"); r.Code != 0 {
-		f.Errorf("down of the neighbour: %s", r.Stderr)
-	}
 }
 
 // killShim kills the shim of a container.
