@@ -82,9 +82,13 @@ func (c *Client) Stopped() bool {
 }
 
 // Rest has the agent restart no container any more, for its remaining life:
-// what ends from now on is to stay so. It is no error when no agent runs.
+// what ends from now on is to stay so. One that does not know how, of another
+// build, is stopped. It is no error when no agent runs.
 func (c *Client) Rest(ctx context.Context) error {
 	_, err := c.ask(ctx, http.MethodPost, "/rest")
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		return c.Stop(ctx)
+	}
 	if err != nil && !errors.Is(err, ErrNotRunning) {
 		return fmt.Errorf("have the agent rest: %w", err)
 	}
