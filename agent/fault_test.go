@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,7 +160,7 @@ func powerCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pids []int
-	for _, name := range []string{"containerd", "agent", "logger"} {
+	for _, name := range []string{"logger", "agent", "containerd"} { // none before the one that would start it again
 		pid := pidOf(name)
 		if pid == 0 {
 			t.Fatalf("%s does not run", name)
@@ -172,12 +173,14 @@ func powerCut(t *testing.T) {
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}
 	until(t, "all are gone", func() bool {
-		for _, pid := range pids {
-			if p, ok := processOf(pid); ok && p.pid != 0 {
-				return false
-			}
+		late := mentioning(t, root.Run) // what shims were starting
+		for _, pid := range late {
+			_ = unix.Kill(pid, unix.SIGKILL)
 		}
-		return true
+		return len(late) == 0 && !slices.ContainsFunc(pids, func(pid int) bool {
+			p, ok := processOf(pid)
+			return ok && p.pid != 0
+		})
 	})
 	unmountBelow(t, root.Run)
 	if err := os.RemoveAll(root.Run); err != nil {
@@ -200,8 +203,14 @@ func containerPIDs(all []engine.Container) []int {
 	return pids
 }
 
-// shims are the processes that have this engine's socket among their arguments.
+// shims are those of this engine.
 func shims(t *testing.T) []int {
+	t.Helper()
+	return mentioning(t, "containerd-shim-runc-v2", root.ContainerdSocket())
+}
+
+// mentioning returns the processes that have all of texts in their command lines.
+func mentioning(t *testing.T, texts ...string) []int {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
@@ -210,7 +219,7 @@ func shims(t *testing.T) []int {
 	var pids []int
 	for _, f := range files {
 		line, _ := os.ReadFile(f)
-		if strings.Contains(string(line), "containerd-shim-runc-v2") && strings.Contains(string(line), root.ContainerdSocket()) {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(string(line), text) }) {
 			var pid int
 			if _, err := fmt.Sscanf(f, "/proc/%d/cmdline", &pid); err == nil {
 				pids = append(pids, pid)
