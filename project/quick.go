@@ -160,8 +160,9 @@ func quickKeys(cfg map[string]any) bool {
 			return false
 		}
 	}
-	services, ok := cfg["services"].(map[string]any)
-	if !ok && cfg["services"] != nil {
+	given, has := cfg["services"]
+	services, ok := given.(map[string]any)
+	if has && !ok {
 		return false
 	}
 	for _, s := range services {
