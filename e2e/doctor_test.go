@@ -45,7 +45,7 @@ var deadID = strings.Repeat("0badc0de", 8)
 // The doctor finds what killed processes leave of containers and networks, and
 // of engines that are gone, and takes it away; what is in use stays.
 func TestDoctorLeftovers(t *testing.T) {
-	t.Parallel()
+	// Not beside others: their doctors, too, take away what engines that are gone have left.
 	own := smallEngine(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(serviceProject), 0o644); err != nil {
