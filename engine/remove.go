@@ -21,6 +21,7 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 		return err
 	}
 	defer release()
+	c.endHalfMade(ctx, id)
 	if err := c.endTask(ctx, id); err != nil {
 		return fmt.Errorf("remove %s: %w", short(id), err)
 	}

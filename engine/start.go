@@ -148,6 +148,7 @@ func (c *Client) clearTask(ctx context.Context, id string) (running bool, err er
 	if !exists(c.cfg.Root.Streams(id)) {
 		return false, nil
 	}
+	c.endHalfMade(ctx, id)
 	t, err := c.getTask(ctx, id)
 	if err != nil {
 		return false, err
@@ -201,6 +202,11 @@ func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []m
 				return err
 			}
 			defer release()
+			done, err := c.makingTask(r.ID)
+			if err != nil {
+				return err
+			}
+			defer done()
 			_, err = c.tasks.Create(ctx, request)
 			return edge(err)
 		})

@@ -15,10 +15,11 @@ import (
 // The pipes of a container, in the folder layout.Root.Streams, and the file
 // that tells the logger of them.
 const (
-	stdinPipe    = "stdin"
-	stdoutPipe   = "stdout"
-	stderrPipe   = "stderr"
-	streamsReady = "config.json"
+	stdinPipe     = "stdin"
+	stdoutPipe    = "stdout"
+	stderrPipe    = "stderr"
+	streamsReady  = "config.json"
+	streamsMaking = "making" // while the task is being made
 )
 
 // streams are the pipes of one run of a container.

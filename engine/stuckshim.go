@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// A task is made by a program that containerd starts, and that starts the shim.
+// When whoever asked for the task is killed meanwhile, containerd kills that
+// program, closes its end of the pipe that the shim is about to log to, and
+// removes the folder. A shim that comes to open the pipe only then waits for
+// ever for a reader. Its socket accepts all the same: whoever comes to start
+// the container again is sent to it, and so is whoever asks for the task then.
+
+// Bounds of waiting for shims that will never serve.
+const (
+	stuckAfter    = time.Second           // a call for a task takes longer: look for them
+	halfMadeLimit = 2 * time.Second       // containerd may take to give up on a start
+	halfMadePause = 10 * time.Millisecond // between looks at it
+)
+
+// shim is a process of the shim's program that serves this containerd.
+type shim struct {
+	pid      int
+	id       string // of the container that it was started for
+	starting bool   // it is the program that starts the shim
+}
+
+// freeCalls has shims that will never serve ended while a call for a task waits
+// for its answer: that then fails as if the shim had ended, which it has.
+func freeCalls(address string) grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if !strings.HasPrefix(method, "/containerd.services.tasks.v1.Tasks/") || strings.HasSuffix(method, "/Wait") {
+			return invoke(ctx, method, req, reply, cc, opts...)
+		}
+		answered := make(chan struct{})
+		defer close(answered)
+		defer time.AfterFunc(stuckAfter, func() { endForsaken(ctx, address, answered) }).Stop()
+		return invoke(ctx, method, req, reply, cc, opts...)
+	}
+}
+
+// endForsaken ends shims whose folder was removed before they served, until
+// the call that waits is answered.
+func endForsaken(ctx context.Context, address string, answered <-chan struct{}) {
+	for {
+		for _, s := range shims(address) {
+			if !s.starting && s.forsaken() {
+				s.end(ctx)
+			}
+		}
+		select {
+		case <-answered:
+			return
+		case <-time.After(stuckAfter):
+		}
+	}
+}
+
+// makingTask notes that a container's task is being made, until done.
+func (c *Client) makingTask(id string) (done func(), err error) {
+	path := filepath.Join(c.cfg.Root.Streams(id), streamsMaking)
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		return nil, fmt.Errorf("note that the task is being made: %w", err)
+	}
+	return func() { _ = os.Remove(path) }, nil // a note too many costs a look
+}
+
+// endHalfMade ends what a starter of a container that was killed at it has left
+// of its shim. The shim is of use to nobody, whether it comes to serve or not,
+// as long as containerd does not know of it.
+func (c *Client) endHalfMade(ctx context.Context, id string) {
+	if !exists(filepath.Join(c.cfg.Root.Streams(id), streamsMaking)) {
+		return
+	}
+	for deadline := time.Now().Add(halfMadeLimit); time.Now().Before(deadline) && ctx.Err() == nil; {
+		own := slices.DeleteFunc(shims(c.cfg.Address), func(s shim) bool { return s.id != id || !s.starting && s.serves() })
+		if len(own) == 0 {
+			return
+		}
+		for _, s := range own {
+			if !s.starting { // the other is containerd's to end
+				s.end(ctx)
+			}
+		}
+		time.Sleep(halfMadePause)
+	}
+}
+
+// shims lists the shims that serve the containerd at an address, or will.
+func shims(address string) []shim {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
+	var all []shim
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		if s, ok := shimOf(strings.Split(string(line), "\x00"), strings.TrimPrefix(address, "unix://")); ok {
+			s.pid, _ = strconv.Atoi(filepath.Base(filepath.Dir(file))) // the pattern has digits there
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// shimOf tells from a process's words whether it is a shim of a container of
+// ours in the containerd at address.
+// Source: containerd, pkg/shim, the flags of a shim.
+func shimOf(words []string, address string) (shim, bool) {
+	after := func(flag string) string {
+		if i := slices.Index(words, flag); i >= 0 && i+1 < len(words) {
+			return words[i+1]
+		}
+		return ""
+	}
+	if !strings.HasPrefix(filepath.Base(words[0]), "containerd-shim-") || after("-namespace") != Namespace || after("-address") != address {
+		return shim{}, false
+	}
+	return shim{id: after("-id"), starting: slices.Contains(words, "start")}, true
+}
+
+// serves tells whether a shim has come as far as to log: its standard error is
+// the pipe then, and was nothing before.
+func (s shim) serves() bool {
+	info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(s.pid), "fd/2"))
+	return err != nil || info.Mode()&os.ModeNamedPipe != 0
+}
+
+// forsaken tells whether a shim does not serve, and its folder is gone.
+func (s shim) forsaken() bool {
+	dir, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(s.pid), "cwd"))
+	return err == nil && strings.HasSuffix(dir, " (deleted)") && !s.serves()
+}
+
+// end kills a shim that has nothing to lose.
+func (s shim) end(ctx context.Context) {
+	p, err := os.FindProcess(s.pid)
+	if err != nil {
+		return // it has ended
+	}
+	defer func() { _ = p.Release() }()
+	if s.serves() { // after opening: from here on p means this process
+		return
+	}
+	slog.DebugContext(ctx, "a shim whose starter was killed never served", "container", s.id, "pid", s.pid, "error", p.Kill())
+}

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/compose-first/compose/internal/bundle"
+)
+
+// A shim that never came to serve, because whoever started it was killed, does
+// not keep its container from being started.
+func TestStartPastAStuckShim(t *testing.T) {
+	c := create(t, []string{"sleep", "1000"})
+	pid := stuckShim(t, c.id)
+	c.start()
+	if state := inspect(t, c.id).State; state != StateRunning {
+		t.Errorf("the container is %s", state)
+	}
+	awaitEnd(t, pid)
+}
+
+// Removing a container takes the shim along that was half made for it.
+func TestRemoveTakesAHalfMadeShim(t *testing.T) {
+	ctx, cancel := contextOf(t, 30*time.Second)
+	defer cancel()
+	c := create(t, []string{"sleep", "1000"})
+	if err := os.MkdirAll(shared.cfg.Root.Streams(c.id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shared.makingTask(c.id); err != nil {
+		t.Fatal(err)
+	}
+	pid := stuckShim(t, c.id)
+	if err := shared.Remove(ctx, c.id); err != nil {
+		t.Fatal(err)
+	}
+	awaitEnd(t, pid)
+}
+
+// stuckShim starts a container's shim as containerd does, and gives up on it at
+// the moment when the shim is about to log.
+func stuckShim(t *testing.T, id string) (pid int) {
+	t.Helper()
+	ctx, cancel := contextOf(t, 30*time.Second)
+	defer cancel()
+	dir := filepath.Join(t.TempDir(), "bundle")
+	r, err := shared.containers.Get(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), r.Spec.GetValue(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(dir, "log"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sockets := filepath.Join(shared.cfg.Root.Run, "s")
+	params, err := proto.Marshal(&bootapi.BootstrapParams{
+		InstanceID: id, Namespace: Namespace, SocketDir: &sockets,
+		ContainerdGrpcAddress: shared.cfg.Address, ContainerdTtrpcAddress: shared.cfg.Address + ".ttrpc",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := exec.CommandContext(ctx, filepath.Join(os.Getenv(bundle.LibexecVariable), "containerd-shim-runc-v2"),
+		"-namespace", Namespace, "-address", shared.cfg.Address, "-id", id, "start")
+	start.Dir = dir
+	start.Stdin = bytes.NewReader(params)
+	start.Env = append(os.Environ(), "TTRPC_ADDRESS="+shared.cfg.Address+".ttrpc")
+	if out, err := start.CombinedOutput(); err != nil {
+		t.Fatalf("start a shim: %v\n%s", err, out)
+	}
+	all := shims(shared.cfg.Address)
+	i := slices.IndexFunc(all, func(s shim) bool { return s.id == id })
+	if i < 0 {
+		t.Fatalf("no shim of %s among %v", short(id), all)
+	}
+	if all[i].serves() {
+		t.Fatal("the shim serves")
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	return all[i].pid
+}
+
+// awaitEnd waits until a process is gone.
+func awaitEnd(t *testing.T, pid int) {
+	t.Helper()
+	eventually(t, "the stuck shim ends", func() bool {
+		_, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
+		return os.IsNotExist(err)
+	})
+}
