@@ -322,3 +322,38 @@ func FuzzRecord(f *testing.F) {
 		_, _ = n.FreeAddress(func(netip.Addr) bool { tries++; return tries < 1000 })
 	})
 }
+
+// What a killed command was writing goes; what one is writing stays.
+func TestSweepOfHalfWrittenRecords(t *testing.T) {
+	s := newStore(t)
+	if err := s.Sweep(); err != nil {
+		t.Fatalf("an empty store: %v", err)
+	}
+	if err := s.Save(Network{Name: "shop_front", Driver: DriverNone}); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(s.root.Networks(), unsaved+"1")
+	if err := os.WriteFile(left, []byte(`{"name":`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	writer, err := s.tryLock("write")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); err != nil {
+		t.Errorf("a record is being written, and its file is gone: %v", err)
+	}
+	writer.Release()
+	if err := s.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a killed writer's file is still there: %v", err)
+	}
+	if _, err := s.Get("shop_front"); err != nil {
+		t.Error(err)
+	}
+}

@@ -76,14 +76,19 @@ func (s *Store) Get(name string) (Network, error) {
 // restore writes a record that was garbled anew, unless somebody is about to
 // write records anyway.
 func (s *Store) restore(n Network) error {
-	now, cancel := context.WithCancel(context.Background())
-	cancel() // the lock is had at once or not at all
-	held, err := lock.Take(now, s.root.Lock("networks"), "mend network "+n.Name, nil)
+	held, err := s.tryLock("mend network " + n.Name)
 	if err != nil {
 		return nil
 	}
 	defer held.Release()
 	return s.write(n)
+}
+
+// tryLock takes the lock under which records are written, now or not at all.
+func (s *Store) tryLock(what string) (*lock.Lock, error) {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	return lock.Take(now, s.root.Lock("networks"), what, nil)
 }
 
 // errGarbled means that a record is there but cannot be understood.
@@ -217,9 +222,47 @@ func (s *Store) write(n Network) error {
 	return syncDir(s.root.Networks())
 }
 
+// unsaved is how files are named that are not yet a record.
+const unsaved = ".new-"
+
+// Sweep removes what killed commands have left of records that they were
+// writing.
+func (s *Store) Sweep() error {
+	if left, err := s.unsavedFiles(); err != nil || len(left) == 0 {
+		return err
+	}
+	held, err := s.tryLock("sweep networks")
+	if err != nil {
+		return nil // whoever writes now sweeps next time
+	}
+	defer held.Release()
+	left, err := s.unsavedFiles() // under the lock nobody writes one
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		return fmt.Errorf("sweep networks: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) unsavedFiles() ([]string, error) {
+	entries, err := os.ReadDir(s.root.Networks())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list networks: %w", err)
+	}
+	var all []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), unsaved) {
+			all = append(all, filepath.Join(s.root.Networks(), e.Name()))
+		}
+	}
+	return all, nil
+}
+
 // replaceFile writes a file whole or not at all.
 func replaceFile(path string, content []byte) (retErr error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), unsaved+"*") // mode 0600
 	if err != nil {
 		return err
 	}
