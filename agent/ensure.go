@@ -15,6 +15,7 @@ import (
 
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/lock"
+	"github.com/compose-first/compose/internal/process"
 )
 
 const (
@@ -81,7 +82,7 @@ func (c *Client) revived(ctx context.Context) (status, error) {
 		if err == nil {
 			return s, nil
 		}
-		if _, runs := readPid(c.root.Pid("logger")); !runs || time.Now().After(deadline) {
+		if _, _, runs := process.ReadFile(c.root.Pid("logger")); !runs || time.Now().After(deadline) {
 			return status{}, err
 		}
 		if err := pause(ctx, ask); err != nil {
@@ -232,8 +233,8 @@ func lastWords(root layout.Root, from int64) string {
 // have been killed.
 func stopAll(ctx context.Context, root layout.Root) error {
 	for _, name := range []string{"logger", "agent", "logger"} { // an agent may have started a logger meanwhile
-		if p, ok := readPid(root.Pid(name)); ok {
-			if err := p.end(ctx, stopGrace); err != nil {
+		if p, _, runs := process.ReadFile(root.Pid(name)); runs {
+			if err := p.End(ctx, stopGrace); err != nil {
 				return fmt.Errorf("stop the %s: %w", name, err)
 			}
 		}

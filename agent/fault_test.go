@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/compose-first/compose/engine"
+	"github.com/compose-first/compose/internal/process"
 	"github.com/compose-first/compose/project"
 )
 
@@ -178,8 +179,8 @@ func powerCut(t *testing.T) {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
 		return len(late) == 0 && !slices.ContainsFunc(pids, func(pid int) bool {
-			p, ok := processOf(pid)
-			return ok && p.pid != 0
+			_, runs := process.Of(pid)
+			return runs
 		})
 	})
 	unmountBelow(t, root.Run)

@@ -28,6 +28,7 @@ import (
 	"github.com/compose-first/compose/internal/enginetest"
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/logfile"
+	"github.com/compose-first/compose/internal/process"
 	"github.com/compose-first/compose/netplan"
 	"github.com/compose-first/compose/project"
 )
@@ -381,11 +382,11 @@ func until(t *testing.T, what string, holds func() bool) time.Duration {
 
 // pidOf is the process of a daemon, 0 while it does not run.
 func pidOf(name string) int {
-	p, ok := readPid(root.Pid(name))
-	if !ok {
+	p, _, runs := process.ReadFile(root.Pid(name))
+	if !runs {
 		return 0
 	}
-	return p.pid
+	return p.PID
 }
 
 // kill kills a daemon without warning.

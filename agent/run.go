@@ -44,7 +44,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("wait for the agent before: %w", err)
 	}
 	defer turn.Release()
-	if err := writePid(cfg.Root.Pid("agent"), stageStarting); err != nil {
+	if err := noteStage(cfg.Root.Pid("agent"), stageStarting); err != nil {
 		return err
 	}
 	a, err := newAgent(cfg)
@@ -112,7 +112,7 @@ func (a *agent) apply(ctx context.Context, containers []engine.Container) error 
 
 // served notes that this agent has come as far as to serve names.
 func (a *agent) served() {
-	if err := writePid(a.Root.Pid("agent"), stageReady); err != nil {
+	if err := noteStage(a.Root.Pid("agent"), stageReady); err != nil {
 		a.Log.Error("note that names are served", "error", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/compose-first/compose/agent/logger"
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/lock"
+	"github.com/compose-first/compose/internal/process"
 )
 
 const (
@@ -55,7 +56,7 @@ func supervise(ctx context.Context, root layout.Root, binary string) error {
 		return fmt.Errorf("wait for the logger before: %w", err)
 	}
 	defer turn.Release()
-	if err := writePid(root.Pid("logger"), stageStarting); err != nil {
+	if err := noteStage(root.Pid("logger"), stageStarting); err != nil {
 		return err
 	}
 	ready := make(chan struct{})
@@ -69,7 +70,7 @@ func supervise(ctx context.Context, root layout.Root, binary string) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := writePid(root.Pid("logger"), stageReady); err != nil {
+		if err := noteStage(root.Pid("logger"), stageReady); err != nil {
 			return err
 		}
 		return keepAlive(ctx, root, binary)
@@ -96,7 +97,7 @@ func goFirst() {
 // keepAlive starts the agent, and again whenever it ends, until ctx does. An
 // agent of a logger before this one is kept.
 func keepAlive(ctx context.Context, root layout.Root, binary string) error {
-	if p, ok := readPid(root.Pid("agent")); ok {
+	if p, _, runs := process.ReadFile(root.Pid("agent")); runs {
 		if err := adopt(ctx, p); err != nil {
 			return err
 		}
@@ -122,7 +123,7 @@ func keepAlive(ctx context.Context, root layout.Root, binary string) error {
 
 // longestPause is that after the agent that was there last.
 func longestPause(root layout.Root) time.Duration {
-	if _, stage, _ := readStage(root.Pid("agent")); stage == stageReady {
+	if _, stage, _ := process.ReadFile(root.Pid("agent")); stage == stageReady {
 		return usefulRevival
 	}
 	return lastRevival
@@ -130,13 +131,13 @@ func longestPause(root layout.Root) time.Duration {
 
 // adopt waits until an agent ends that this process has not started; it is
 // told to when ctx ends.
-func adopt(ctx context.Context, p process) error {
-	err := p.wait(ctx)
+func adopt(ctx context.Context, p process.Process) error {
+	err := p.Wait(ctx)
 	if ctx.Err() == nil {
 		slog.Error("agent ended", "error", err)
 		return nil
 	}
-	if err := p.end(context.WithoutCancel(ctx), childGrace); err != nil {
+	if err := p.End(context.WithoutCancel(ctx), childGrace); err != nil {
 		return fmt.Errorf("end the agent: %w", err)
 	}
 	return ctx.Err()
@@ -168,8 +169,8 @@ func keepLogger(ctx context.Context, root layout.Root, log *slog.Logger) error {
 		return nil
 	}
 	for ctx.Err() == nil {
-		if p, ok := readPid(root.Pid("logger")); ok {
-			if err := p.wait(ctx); err != nil {
+		if p, _, runs := process.ReadFile(root.Pid("logger")); runs {
+			if err := p.Wait(ctx); err != nil {
 				return err
 			}
 		}
@@ -191,7 +192,7 @@ func replaceLogger(ctx context.Context, root layout.Root, log *slog.Logger) erro
 		return pause(ctx, lookAgain)
 	}
 	defer turn.Release()
-	if _, runs := readPid(root.Pid("logger")); runs {
+	if _, _, runs := process.ReadFile(root.Pid("logger")); runs {
 		return nil
 	}
 	log.Error("the logger is gone: starting another")
@@ -204,7 +205,7 @@ func replaceLogger(ctx context.Context, root layout.Root, log *slog.Logger) erro
 		return pause(ctx, lastRevival)
 	}
 	for deadline := time.Now().Add(handOver); time.Now().Before(deadline); {
-		if _, stage, runs := readStage(root.Pid("logger")); runs && stage == stageReady {
+		if _, stage, runs := process.ReadFile(root.Pid("logger")); runs && stage == stageReady {
 			return nil
 		}
 		if err := pause(ctx, ask); err != nil {

@@ -10,16 +10,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/compose-first/compose/internal/layout"
+	"github.com/compose-first/compose/internal/process"
 )
 
 // stray is a daemon of an engine.
 type stray struct {
-	pid  int
+	process.Process
 	rank int // in the order of ending: nobody is to start another again
 	name string
 }
@@ -40,7 +38,7 @@ func strays() ([]Finding, error) {
 		slices.SortFunc(daemons, func(a, b stray) int { return a.rank - b.rank })
 		var names []string
 		for _, d := range daemons {
-			names = append(names, fmt.Sprintf("%s %d", d.name, d.pid))
+			names = append(names, fmt.Sprintf("%s %d", d.name, d.PID))
 		}
 		all = append(all, Finding{
 			Status: Warning, Found: "processes " + strings.Join(names, ", ") + " of an engine whose folder " + run + " was removed",
@@ -74,17 +72,21 @@ func engineDaemons() (map[string][]stray, error) {
 	}
 	engines := map[string][]stray{}
 	for _, dir := range processes { // one that ends meanwhile is none
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			continue
+		}
+		p, ok := process.Of(pid) // before all else: what follows may be of the next with that pid
+		if !ok {
+			continue
+		}
 		if mounts, err := os.Readlink(filepath.Join(dir, "ns", "mnt")); err != nil || mounts != own {
 			continue
 		}
 		words, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 		environment, _ := os.ReadFile(filepath.Join(dir, "environ"))
-		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil {
-			continue
-		}
-		if run, d, ok := daemonOf(split(words), split(environment)); ok {
-			d.pid = pid
+		if run, d, ok := daemonOf(split(words), split(environment)); ok && p.Alive() {
+			d.Process = p
 			engines[run] = append(engines[run], d)
 		}
 	}
@@ -122,40 +124,9 @@ func daemonOf(words, environment []string) (run string, d stray, ok bool) {
 // endStrays ends daemons, one after the other.
 func endStrays(ctx context.Context, daemons []stray) error {
 	for _, d := range daemons {
-		if err := endProcess(ctx, d.pid); err != nil {
+		if err := d.End(ctx, endLimit); err != nil {
 			return fmt.Errorf("end %s: %w", d.name, err)
 		}
 	}
 	return nil
-}
-
-// endProcess asks a process to end, insists when it does not, and returns once
-// it is gone.
-func endProcess(ctx context.Context, pid int) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("open process %d: %w", pid, err)
-	}
-	defer unix.Close(fd)
-	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		if err := unix.PidfdSendSignal(fd, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("signal process %d: %w", pid, err)
-		}
-		for deadline := time.Now().Add(endLimit); time.Now().Before(deadline); {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 50)
-			if err != nil && !errors.Is(err, unix.EINTR) {
-				return fmt.Errorf("wait for process %d: %w", pid, err)
-			}
-			if n > 0 {
-				return nil
-			}
-		}
-	}
-	return fmt.Errorf("process %d does not end", pid)
 }

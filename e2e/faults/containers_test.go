@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/compose-first/compose/internal/enginetest"
+	"github.com/compose-first/compose/internal/process"
 )
 
 // seen is how soon ps has to know what has happened to a container.
@@ -66,7 +67,7 @@ func (f *fault) killShim(id string) {
 	if len(pids) == 0 {
 		f.Fatalf("container %s has no process", id)
 	}
-	shim := enginetest.Parent(pids[0])
+	shim := process.Parent(pids[0])
 	if !slices.ContainsFunc(f.Daemons("shim"), func(p enginetest.Process) bool { return p.PID == shim }) {
 		f.Fatalf("process %d of container %s is no shim's, but that of %d", pids[0], id, shim)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/compose-first/compose/internal/enginetest"
+	"github.com/compose-first/compose/internal/process"
 )
 
 // The agent of another version is replaced by the first command, and no
@@ -83,7 +84,7 @@ services:
 func (f *fault) mainProcesses() string {
 	var first []int
 	for _, pid := range f.Contained("") {
-		parent := enginetest.Parent(pid)
+		parent := process.Parent(pid)
 		if slices.ContainsFunc(f.Daemons("shim"), func(p enginetest.Process) bool { return p.PID == parent }) {
 			first = append(first, pid)
 		}

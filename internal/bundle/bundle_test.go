@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/compose-first/compose/internal/layout"
+	"github.com/compose-first/compose/internal/process"
 )
 
 // starterVariable makes the test binary a command that starts the engine and
@@ -92,7 +93,7 @@ func starter() *exec.Cmd {
 }
 
 // running returns the one containerd of a bundle.
-func running(t *testing.T, b *Bundle) process {
+func running(t *testing.T, b *Bundle) process.Process {
 	t.Helper()
 	p, ok := b.containerd().process()
 	if !ok {
@@ -115,7 +116,7 @@ func TestContainerdOutlivesItsStarter(t *testing.T) {
 		t.Errorf("a second containerd was started: %v after %v", again, p)
 	}
 	status := b.Status(t.Context())
-	if s := status[0]; !s.Running || s.PID != p.pid || s.Socket != address || !strings.HasPrefix(s.Version, "2.") {
+	if s := status[0]; !s.Running || s.PID != p.PID || s.Socket != address || !strings.HasPrefix(s.Version, "2.") {
 		t.Errorf("status of containerd: %+v", s)
 	}
 	if s := status[1]; s.Running || s.PID != 0 || s.Version != "" {
@@ -124,7 +125,7 @@ func TestContainerdOutlivesItsStarter(t *testing.T) {
 	if err := b.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if p.alive() {
+	if p.Alive() {
 		t.Error("containerd lives after stop")
 	}
 	if left, _ := filepath.Glob(filepath.Join(b.Root.Run, "*.sock*")); left != nil {
@@ -139,7 +140,7 @@ func TestFoldersOfTheStarterAreNotTheDaemons(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", running(t, b).pid))
+	environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", running(t, b).PID))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func TestUmaskOfTheStarterIsNotTheDaemons(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", running(t, b).pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", running(t, b).PID))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +178,7 @@ func TestManyStartersMakeOneEngine(t *testing.T) {
 	together.Wait()
 	p := running(t, b)
 	// The pid file names it, and there is none besides.
-	if named, ok := readPidFile(b.Root.Pid("containerd")); !ok || named != p {
+	if named, _, runs := process.ReadFile(b.Root.Pid("containerd")); !runs || named != p {
 		t.Errorf("pid file names %v, running is %v", named, p)
 	}
 	log, err := os.ReadFile(b.Root.DaemonLog("containerd"))
@@ -209,7 +210,7 @@ func TestKilledStarter(t *testing.T) {
 		if err := b.Stop(t.Context()); err != nil {
 			t.Fatalf("killed after %s: %v", after, err)
 		}
-		if p.alive() {
+		if p.Alive() {
 			t.Fatalf("killed after %s: containerd lives after stop", after)
 		}
 	}
@@ -221,18 +222,11 @@ func TestContainerdIsReplacedWhenKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	killed := running(t, b)
-	process, err := os.FindProcess(killed.pid)
-	if err != nil {
+	if err := killed.Kill(t.Context(), 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if err := process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	// Its threads end one by one, and the last closes the socket.
-	for deadline := time.Now().Add(10 * time.Second); killed.alive() || b.containerd().listens(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("killed containerd lives")
-		}
+	if b.containerd().listens() {
+		t.Fatal("the killed containerd listens")
 	}
 	if _, err := b.EnsureContainerd(t.Context()); err != nil {
 		t.Fatal(err)
@@ -270,12 +264,12 @@ func TestStopSparesAStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Our own pid with another start time: the pid was given away again.
-	self, ok := processOf(os.Getpid())
+	self, ok := process.Of(os.Getpid())
 	if !ok {
 		t.Fatal("no process of our own")
 	}
-	self.start--
-	if err := writePidFile(b.Root.Pid("containerd"), self); err != nil {
+	self.Start--
+	if err := self.WriteFile(b.Root.Pid("containerd"), ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Stop(t.Context()); err != nil {

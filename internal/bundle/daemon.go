@@ -17,6 +17,7 @@ import (
 
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/lock"
+	"github.com/compose-first/compose/internal/process"
 )
 
 // startLimit is how long a daemon may take until it answers. On two cores with
@@ -55,10 +56,10 @@ func (d daemon) ensure(ctx context.Context) error {
 	}
 	if p, ok := d.process(); ok {
 		// Whoever started it was killed meanwhile: it needs no second one.
-		if err := d.await(ctx, func() bool { return !p.alive() }); err == nil {
+		if err := d.await(ctx, func() bool { return !p.Alive() }); err == nil {
 			return nil
-		} else if p.alive() {
-			return fmt.Errorf("%s runs as process %d but does not answer at %s: %w", d.name, p.pid, d.socket, err)
+		} else if p.Alive() {
+			return fmt.Errorf("%s runs as process %d but does not answer at %s: %w", d.name, p.PID, d.socket, err)
 		}
 	}
 	if err := d.start(ctx); err != nil {
@@ -91,7 +92,7 @@ func (d daemon) endStale(ctx context.Context) error {
 	grace := stopGrace
 	if stuck != nil {
 		grace = stuckGrace
-	} else if !p.replaced(d.args[0]) {
+	} else if !replaced(p, d.args[0]) {
 		return nil
 	}
 	turn, err := lock.Take(ctx, d.root.Lock(d.name), "renew "+d.name, nil)
@@ -99,7 +100,7 @@ func (d daemon) endStale(ctx context.Context) error {
 		return fmt.Errorf("renew %s: %w", d.name, err)
 	}
 	defer turn.Release()
-	if err := p.end(ctx, grace); err != nil {
+	if err := p.End(ctx, grace); err != nil {
 		return fmt.Errorf("renew %s: %w", d.name, err)
 	}
 	return nil
@@ -117,8 +118,8 @@ func (d daemon) listens() bool {
 }
 
 // process finds the daemon if it runs.
-func (d daemon) process() (process, bool) {
-	if p, ok := readPidFile(d.root.Pid(d.name)); ok {
+func (d daemon) process() (process.Process, bool) {
+	if p, _, runs := process.ReadFile(d.root.Pid(d.name)); runs {
 		return p, true
 	}
 	return processWithArgs(d.args)
@@ -145,15 +146,15 @@ func (d daemon) start(ctx context.Context) (retErr error) {
 		return err
 	}
 	exited := make(chan error, 1)
-	p, ok := processOf(cmd.Process.Pid) // before Wait can free the pid
+	p, ok := process.Of(cmd.Process.Pid) // before Wait can free the pid
 	go func() { exited <- cmd.Wait() }()
 	defer func() {
 		if retErr != nil && ok {
-			retErr = errors.Join(retErr, p.end(context.WithoutCancel(ctx), stopGrace))
+			retErr = errors.Join(retErr, p.End(context.WithoutCancel(ctx), stopGrace))
 		}
 	}()
 	if ok {
-		if err := writePidFile(d.root.Pid(d.name), p); err != nil {
+		if err := p.WriteFile(d.root.Pid(d.name), ""); err != nil {
 			return err
 		}
 	}
@@ -253,7 +254,7 @@ func (d daemon) stop(ctx context.Context) error {
 	}
 	defer turn.Release()
 	if p, ok := d.process(); ok {
-		if err := p.end(ctx, stopGrace); err != nil {
+		if err := p.End(ctx, stopGrace); err != nil {
 			return fmt.Errorf("stop %s: %w", d.name, err)
 		}
 	}
@@ -269,7 +270,7 @@ func (d daemon) stop(ctx context.Context) error {
 func (d daemon) status(ctx context.Context) DaemonStatus {
 	s := DaemonStatus{Name: d.name, Socket: d.socket}
 	if p, ok := d.process(); ok {
-		s.PID, s.Running = p.pid, true
+		s.PID, s.Running = p.PID, true
 	}
 	if d.listens() {
 		if version, err := d.version(ctx); err == nil {

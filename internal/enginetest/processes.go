@@ -3,21 +3,19 @@ package enginetest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/compose-first/compose/internal/process"
 )
 
 // Process is a program that runs for an engine.
 type Process struct {
-	PID  int
+	process.Process
 	Args []string
 }
 
@@ -50,13 +48,17 @@ func (e *Engine) Processes() []Process {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
+		p, runs := process.Of(pid) // before its words: those may be of the next with that pid
+		if !runs {
+			continue
+		}
 		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
 		if err != nil || len(cmdline) == 0 {
 			continue
 		}
 		environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
 		if bytes.Contains(cmdline, []byte(e.Root+"/run/")) || bytes.Contains(environ, []byte("COMPOSE_ENGINE_ROOT="+e.Root+"\x00")) {
-			all = append(all, Process{PID: pid, Args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")})
+			all = append(all, Process{Process: p, Args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")})
 		}
 	}
 	return all
@@ -81,7 +83,7 @@ func (e *Engine) Kill(ctx context.Context, daemon string) error {
 		return fmt.Errorf("no %s runs", daemon)
 	}
 	for _, p := range all {
-		if err := KillProcess(ctx, p.PID); err != nil {
+		if err := p.Kill(ctx, settle); err != nil {
 			return fmt.Errorf("%s: %w", daemon, err)
 		}
 	}
@@ -90,45 +92,11 @@ func (e *Engine) Kill(ctx context.Context, daemon string) error {
 
 // KillProcess ends a process with SIGKILL, and returns once it runs no more.
 func KillProcess(ctx context.Context, pid int) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
+	p, runs := process.Of(pid)
+	if !runs {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("open process %d: %w", pid, err)
-	}
-	defer unix.Close(fd)
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("kill process %d: %w", pid, err)
-	}
-	for deadline := time.Now().Add(settle); ; {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
-		if n > 0 {
-			return nil
-		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("wait for process %d: %w", pid, err)
-		}
-		if ctx.Err() != nil || time.Now().After(deadline) {
-			return fmt.Errorf("process %d does not end", pid)
-		}
-	}
-}
-
-// Parent is the process that a process hangs on; 0 when it is gone. That of a
-// container's first process is its shim.
-// Source: proc(5), /proc/pid/stat, field 4.
-func Parent(pid int) int {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 2 {
-		return 0
-	}
-	parent, _ := strconv.Atoi(fields[1]) // the kernel writes a number
-	return parent
+	return p.Kill(ctx, settle)
 }
 
 // Contained lists the processes in this engine's containers, by their cgroups.
