@@ -25,7 +25,7 @@ import (
 // Config is what an agent needs from its surroundings.
 type Config struct {
 	Root    layout.Root
-	Version string // of the binary, as the commands know it
+	Version string // of the binary, build included, as the commands know it
 
 	Containerd string // socket path of the containerd that it looks after
 

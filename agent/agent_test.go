@@ -45,8 +45,8 @@ func TestOtherVersionIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v, err := now.Version(t.Context()); v != "2" || err != nil {
-		t.Errorf("version %q, %v", v, err)
+	if s, err := now.Status(t.Context()); s.Version != "2" || err != nil {
+		t.Errorf("version %q, %v", s.Version, err)
 	}
 	if pidOf("logger") == logger || pidOf("agent") == agent {
 		t.Error("the old ones still run")

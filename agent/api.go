@@ -38,7 +38,7 @@ func listen(path string) (net.Listener, error) {
 func (a *agent) serve(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(status{Version: a.Version, Containerd: a.Containerd, PID: os.Getpid(), Booting: a.restarts.booting(), Goroutines: runtime.NumGoroutine()})
+		_ = json.NewEncoder(w).Encode(Status{Version: a.Version, Containerd: a.Containerd, PID: os.Getpid(), Booting: a.restarts.booting(), Goroutines: runtime.NumGoroutine()})
 	})
 	mux.HandleFunc("POST /ready", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, a.ready(r.Context(), r.FormValue("id")))

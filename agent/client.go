@@ -37,19 +37,6 @@ func Find(root layout.Root) *Client {
 	}}}
 }
 
-// Version returns the version of the running agent, ErrNotRunning without one.
-func (c *Client) Version(ctx context.Context) (string, error) {
-	s, err := c.status(ctx)
-	return s.Version, err
-}
-
-// Containerd returns the socket path of the containerd that the running agent
-// looks after, ErrNotRunning without an agent.
-func (c *Client) Containerd(ctx context.Context) (string, error) {
-	s, err := c.status(ctx)
-	return s.Containerd, err
-}
-
 // Ready returns once names are served in the network namespace of a container
 // that is created or running.
 func (c *Client) Ready(ctx context.Context, containerID string) error {
@@ -115,8 +102,8 @@ func (c *Client) Stop(ctx context.Context) error {
 	return forgetBoot(c.root)
 }
 
-// status is what the agent says of itself.
-type status struct {
+// Status is what the agent says of itself.
+type Status struct {
 	Version    string `json:"version"`
 	Containerd string `json:"containerd"` // socket path
 	PID        int    `json:"pid"`
@@ -128,8 +115,9 @@ type status struct {
 // taken to be stuck. It does so at once.
 const answerLimit = 10 * time.Second
 
-func (c *Client) status(ctx context.Context) (status, error) {
-	var s status
+// Status asks the agent, and returns ErrNotRunning without one.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
 	limited, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	b, err := c.ask(limited, http.MethodGet, "/version")

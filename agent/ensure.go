@@ -38,12 +38,12 @@ const (
 )
 
 // Ensure makes sure that the logger and the agent of root run, and in this
-// version: others are replaced. binary is the path of the compose binary.
+// version, which is to differ between builds: others are replaced. binary is the path of the compose binary.
 // Commands that call it at once start one pair. After a boot it returns once
 // the containers that a boot starts have been started.
 func Ensure(ctx context.Context, root layout.Root, binary, version string) (*Client, error) {
 	c := Find(root)
-	if s, err := c.status(ctx); err == nil && s.Version == version {
+	if s, err := c.Status(ctx); err == nil && s.Version == version {
 		return c, c.awaitBoot(ctx, s)
 	}
 	s, err := c.ensure(ctx, binary, version)
@@ -54,10 +54,10 @@ func Ensure(ctx context.Context, root layout.Root, binary, version string) (*Cli
 }
 
 // ensure is Ensure for one command at a time.
-func (c *Client) ensure(ctx context.Context, binary, version string) (status, error) {
+func (c *Client) ensure(ctx context.Context, binary, version string) (Status, error) {
 	turn, err := lock.Take(ctx, c.root.Lock("agent"), "compose agent", nil)
 	if err != nil {
-		return status{}, fmt.Errorf("wait for the agent's start: %w", err)
+		return Status{}, fmt.Errorf("wait for the agent's start: %w", err)
 	}
 	defer turn.Release()
 	s, err := c.revived(ctx)
@@ -69,35 +69,35 @@ func (c *Client) ensure(ctx context.Context, binary, version string) (status, er
 	held.holdAll()
 	defer held.close()
 	if err := stopAll(ctx, c.root); err != nil {
-		return status{}, err
+		return Status{}, err
 	}
 	return startAll(ctx, c, binary)
 }
 
 // revived asks the agent, and waits for it while a logger runs that brings it back.
-func (c *Client) revived(ctx context.Context) (status, error) {
+func (c *Client) revived(ctx context.Context) (Status, error) {
 	deadline := time.Now().Add(revivePatience)
 	for {
-		s, err := c.status(ctx)
+		s, err := c.Status(ctx)
 		if err == nil {
 			return s, nil
 		}
 		if _, _, runs := process.ReadFile(c.root.Pid("logger")); !runs || time.Now().After(deadline) {
-			return status{}, err
+			return Status{}, err
 		}
 		if err := pause(ctx, ask); err != nil {
-			return status{}, err
+			return Status{}, err
 		}
 	}
 }
 
 // awaitBoot waits until what a boot starts is started.
-func (c *Client) awaitBoot(ctx context.Context, s status) error {
+func (c *Client) awaitBoot(ctx context.Context, s Status) error {
 	for s.Booting {
 		if err := pause(ctx, bootLook); err != nil {
 			return err
 		}
-		now, err := c.status(ctx)
+		now, err := c.Status(ctx)
 		if err != nil {
 			if _, err := c.revived(ctx); err != nil {
 				return err
@@ -110,27 +110,27 @@ func (c *Client) awaitBoot(ctx context.Context, s status) error {
 }
 
 // startAll starts the logger, and waits until its agent answers.
-func startAll(ctx context.Context, c *Client, binary string) (status, error) {
+func startAll(ctx context.Context, c *Client, binary string) (Status, error) {
 	begin := logSize(c.root)
 	exited, err := spawn(c.root, binary)
 	if err != nil {
-		return status{}, fmt.Errorf("start the agent: %w", err)
+		return Status{}, fmt.Errorf("start the agent: %w", err)
 	}
 	deadline := time.Now().Add(startPatience)
 	for {
-		if s, err := c.status(ctx); err == nil {
+		if s, err := c.Status(ctx); err == nil {
 			return s, nil
 		}
 		select {
 		case err := <-exited:
-			return status{}, fmt.Errorf("start the agent: it ended at once: %w%s", err, lastWords(c.root, begin))
+			return Status{}, fmt.Errorf("start the agent: it ended at once: %w%s", err, lastWords(c.root, begin))
 		default:
 		}
 		if time.Now().After(deadline) {
-			return status{}, fmt.Errorf("start the agent: no answer within %v%s", startPatience, lastWords(c.root, begin))
+			return Status{}, fmt.Errorf("start the agent: no answer within %v%s", startPatience, lastWords(c.root, begin))
 		}
 		if err := pause(ctx, ask); err != nil {
-			return status{}, err
+			return Status{}, err
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/host"
 	"github.com/compose-first/compose/internal/bundle"
-	"github.com/compose-first/compose/project"
 )
 
 // agentCommand is how the supervisor's two processes are started; users have
@@ -53,7 +52,7 @@ func (a *app) runAgent(ctx context.Context) error {
 	}
 	a.daemonLog()
 	cfg := agent.Config{
-		Root: r.root, Version: project.Version, Containerd: r.address(), Log: slog.Default(),
+		Root: r.root, Version: identity(), Containerd: r.address(), Log: slog.Default(),
 		Connect: func(ctx context.Context) (*engine.Client, error) {
 			return connectEngine(ctx, r, r.address(), nil)
 		},

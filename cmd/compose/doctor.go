@@ -15,7 +15,6 @@ import (
 	"github.com/compose-first/compose/internal/bundle"
 	"github.com/compose-first/compose/internal/escape"
 	"github.com/compose-first/compose/internal/layout"
-	"github.com/compose-first/compose/project"
 )
 
 // doctorOptions are those of doctor.
@@ -79,12 +78,13 @@ func (a *app) patient(ctx context.Context) (doctor.Config, error) {
 	if err != nil {
 		return doctor.Config{}, err
 	}
-	c := doctor.Config{Root: root, Version: project.Version}
+	c := doctor.Config{Root: root, Version: identity()}
 	if c.Service, err = a.service(); err != nil {
 		return c, err
 	}
 	client := agent.Find(root)
-	c.AgentVersion, c.AgentError = client.Version(ctx)
+	status, err := client.Status(ctx)
+	c.AgentVersion, c.AgentError = status.Version, err
 	if errors.Is(c.AgentError, agent.ErrNotRunning) && client.Stopped() {
 		c.AgentError = nil
 	}

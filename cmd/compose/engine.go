@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -18,6 +19,14 @@ func (a *app) engineCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var force bool
+	var format string
+	status := &cobra.Command{
+		Use:   "status [OPTIONS]",
+		Short: "Show what runs",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.engineStatus(cmd.Context(), format) },
+	}
+	status.Flags().StringVar(&format, "format", "table", "table or json")
 	stop := &cobra.Command{
 		Use:   "stop [OPTIONS]",
 		Short: "Stop the engine; refused while containers run",
@@ -26,10 +35,7 @@ func (a *app) engineCommand() *cobra.Command {
 	}
 	stop.Flags().BoolVarP(&force, "force", "f", false, "Stop running containers first")
 	c.AddCommand(
-		&cobra.Command{
-			Use: "status", Short: "Show what runs", Args: noArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error { return a.engineStatus(cmd.Context()) },
-		},
+		status,
 		&cobra.Command{
 			Use: "start", Short: "Start the engine", Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,17 +51,40 @@ func (a *app) engineCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) engineStatus(ctx context.Context) error {
+// daemonStatus is a daemon as engine status --format json prints it. What does
+// not run has no PID and no version.
+type daemonStatus struct {
+	Daemon  string
+	Running bool
+	PID     int    `json:",omitempty"`
+	Version string `json:",omitempty"` // the agent's with its build
+	Socket  string
+}
+
+func (a *app) engineStatus(ctx context.Context, format string) error {
+	if format != "table" && format != "json" {
+		return badFormat(format)
+	}
 	r, err := a.open()
 	if err != nil {
 		return err
 	}
-	var rows [][]string
+	var daemons []daemonStatus
 	for _, d := range r.bundle.Status(ctx) {
-		rows = append(rows, daemonRow(d.Name, d.Running, d.PID, d.Version, d.Socket))
+		daemons = append(daemons, daemonStatus{d.Name, d.Running, d.PID, d.Version, d.Socket})
 	}
-	version, err := r.agent.Version(ctx)
-	rows = append(rows, daemonRow("agent", err == nil, 0, version, r.root.AgentSocket()))
+	s, err := r.agent.Status(ctx)
+	daemons = append(daemons, daemonStatus{"agent", err == nil, s.PID, s.Version, r.root.AgentSocket()})
+	if format == "json" {
+		return json.NewEncoder(a.out).Encode(struct {
+			Daemons []daemonStatus
+			State   string
+		}{daemons, r.root.State})
+	}
+	var rows [][]string
+	for _, d := range daemons {
+		rows = append(rows, d.row())
+	}
 	if err := table.WriteText(a.out, []string{"DAEMON", "STATUS", "PID", "VERSION", "SOCKET"}, rows); err != nil {
 		return err
 	}
@@ -63,13 +92,13 @@ func (a *app) engineStatus(ctx context.Context) error {
 	return nil
 }
 
-func daemonRow(name string, running bool, pid int, version, socket string) []string {
-	row := []string{name, "stopped", "", version, socket}
-	if running {
+func (d daemonStatus) row() []string {
+	row := []string{d.Daemon, "stopped", "", d.Version, d.Socket}
+	if d.Running {
 		row[1] = "running"
 	}
-	if pid > 0 {
-		row[2] = strconv.Itoa(pid)
+	if d.PID > 0 {
+		row[2] = strconv.Itoa(d.PID)
 	}
 	return row
 }

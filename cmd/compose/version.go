@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/compose-first/compose/internal/buildid"
 	"github.com/compose-first/compose/project"
 )
 
@@ -38,6 +39,9 @@ func (a *app) printVersion(format string, short bool) error {
 	}
 	return nil
 }
+
+// identity is the version with that of the build: what the agent is to be of.
+func identity() string { return project.Version + "+" + buildid.Own() }
 
 // badFormat refuses a --format that is neither table (or pretty) nor json.
 func badFormat(format string) error {

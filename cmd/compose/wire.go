@@ -159,7 +159,7 @@ func (a *app) startUp(ctx context.Context) (*rooms, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find own binary: %w", err)
 	}
-	if r.agent, err = agent.Ensure(ctx, r.root, binary, project.Version); err != nil {
+	if r.agent, err = agent.Ensure(ctx, r.root, binary, identity()); err != nil {
 		return nil, fmt.Errorf("start the agent: %w", err)
 	}
 	return r, nil
@@ -168,7 +168,8 @@ func (a *app) startUp(ctx context.Context) (*rooms, error) {
 // ownAgent refuses an agent that looks after another containerd: it is one an
 // engine root, and would know nothing of the containers of this one.
 func ownAgent(ctx context.Context, r *rooms) error {
-	at, err := r.agent.Containerd(ctx)
+	s, err := r.agent.Status(ctx)
+	at := s.Containerd
 	if err != nil || at == "" || at == r.address() {
 		return nil // there is none, or an older one that does not say
 	}
@@ -260,7 +261,7 @@ func (a *app) sync(ctx context.Context, r *rooms) error {
 	if a.global.dryRun {
 		return nil
 	}
-	if _, err := r.agent.Version(ctx); err != nil {
+	if _, err := r.agent.Status(ctx); err != nil {
 		return nil
 	}
 	if err := r.agent.Sync(ctx); err != nil {

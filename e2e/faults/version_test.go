@@ -13,11 +13,11 @@ import (
 	"github.com/compose-first/compose/internal/process"
 )
 
-// The agent of another version is replaced by the first command, and no
-// container notices.
-func TestOtherVersion(t *testing.T) {
+// The agent of another build, if only of the same version, is replaced by the
+// first command, and no container notices.
+func TestOtherBuild(t *testing.T) {
 	port := freePort(t)
-	f := begin(t, shared, "an agent of another version", fmt.Sprintf(`
+	f := begin(t, shared, "an agent of another build", fmt.Sprintf(`
 services:
   writer:
     image: busybox
@@ -36,7 +36,7 @@ services:
 `, port))
 	f.tool("writer")
 	f.tool("prober")
-	other, err := f.OtherVersion(f.ctx, "0.0.0-other")
+	other, err := f.OtherBuild(f.ctx)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -50,7 +50,7 @@ services:
 			e := []*enginetest.Engine{other, f.Engine}[i%2]
 			r := e.Run(f.ctx, f.dir, nil, "up", "-d")
 			if r.Code != 0 {
-				f.Errorf("compose up of another version: exit %d\n%s", r.Code, r.Stderr)
+				f.Errorf("compose up of another build: exit %d\n%s", r.Code, r.Stderr)
 			}
 			slowest = max(slowest, r.Took)
 			for _, daemon := range []string{"agent", "logger"} {
@@ -76,7 +76,7 @@ services:
 	if blocked > maxBlocked {
 		f.Errorf("a write blocked for %v", blocked)
 	}
-	f.must("up", "-d", "web") // leaves the agent of this version
+	f.must("up", "-d", "web") // leaves the agent of this build
 	f.row.Note = fmt.Sprintf("%d lines, longest write %v, longest without names %v, up took at most %v", lines, blocked.Round(time.Millisecond), noNames.Round(time.Millisecond), slowest.Round(time.Millisecond))
 }
 

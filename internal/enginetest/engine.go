@@ -72,25 +72,21 @@ func New(ctx context.Context) (_ *Engine, retErr error) {
 	return e, e.start(ctx)
 }
 
-// OtherVersion builds the binary once more, and returns this engine as one has
-// it who has that binary: it says that it is of another version.
-func (e *Engine) OtherVersion(ctx context.Context, version string) (*Engine, error) {
+// OtherBuild builds the binary once more, otherwise, and returns this engine as
+// one has it who has that binary. It says that it is of the same version.
+func (e *Engine) OtherBuild(ctx context.Context) (*Engine, error) {
 	repository, err := Repository()
 	if err != nil {
 		return nil, err
 	}
 	other := *e
-	other.Binary = filepath.Join(e.Root, "bin", version, "compose")
-	return &other, build(ctx, repository, other.Binary, version)
+	other.Binary = filepath.Join(e.Root, "bin", "other", "compose")
+	return &other, build(ctx, repository, other.Binary, "-s") // without symbols
 }
 
-// build builds the binary from source, of a version of its own unless that is "".
-func build(ctx context.Context, repository, path, version string) error {
-	flags := ""
-	if version != "" {
-		flags = "-X github.com/compose-first/compose/project.Version=" + version
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", flags, "-o", path, "./cmd/compose")
+// build builds the binary from source.
+func build(ctx context.Context, repository, path, ldflags string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", ldflags, "-o", path, "./cmd/compose")
 	cmd.Dir = repository
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
