@@ -154,7 +154,7 @@ func (l *loading) setScale(context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(l.Scale)) {
 		s, ok := l.project.Services[name]
 		if !ok {
-			return noService(name)
+			return &Error{Service: name, Msg: fmt.Sprintf("%v: %s: not found", ErrNoService, name), cause: ErrNoService} // the reference's words for --scale
 		}
 		if l.Scale[name] > maxReplicas {
 			return &Error{Service: name, Key: "scale", Msg: fmt.Sprintf("service %q: scale: %d is more than %d", name, l.Scale[name], maxReplicas)}

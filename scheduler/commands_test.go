@@ -38,11 +38,19 @@ func (r commandRow) run(t *testing.T) {
 		got += "error: " + err.Error() + "\n"
 	}
 	for _, s := range warnings {
-		got += "! " + string(s) + "\n"
+		got += s.show()
 	}
 	if want := unindent(r.want); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
+}
+
+// show is the warning on a line of its own.
+func (w Warning) show() string {
+	if w.Info {
+		return "i " + w.Text + "\n"
+	}
+	return "! " + w.Text + "\n"
 }
 
 const chainRunning = "web-1 running\napp-1 running\ndb-1 running health=healthy\nsolo-1 running\ndev-1 running\ndb-run-a running oneoff"
@@ -355,7 +363,7 @@ volumes: {data: {}}
 		{
 			name: "without a file, a service that has none",
 			file: file, noFile: true, live: "web-1 running", plan: down(DownOptions{Services: []string{"x"}}),
-			want: `! Any of the services [x] not running in project "shop"`,
+			want: `i Any of the services [x] not running in project "shop"`,
 		},
 		{
 			name: "which images?",

@@ -28,7 +28,7 @@ func Down(p *project.Project, live Live, o DownOptions) (Plan, []Warning, error)
 		return Plan{}, nil, err
 	}
 	d := &down{selection: s, live: live, o: o}
-	if w := d.notRunning(); w != "" {
+	if w, none := d.notRunning(); none {
 		return Plan{}, []Warning{w}, nil
 	}
 	lists := d.lists()
@@ -53,12 +53,13 @@ type down struct {
 
 // notRunning is the sentence for services named without a file of which none
 // has a container.
-func (d *down) notRunning() Warning {
+func (d *down) notRunning() (w Warning, none bool) {
 	if d.p != nil || len(d.o.Services) == 0 || slices.Contains(d.in, true) {
-		return ""
+		return Warning{}, false
 	}
-	return Warning(fmt.Sprintf("Any of the services [%s] not running in project %q",
-		strings.Join(d.o.Services, " "), d.live.Project))
+	w = warning("Any of the services [%s] not running in project %q", strings.Join(d.o.Services, " "), d.live.Project)
+	w.Info = true
+	return w, true
 }
 
 // lists are the containers to remove, as a list a service.
@@ -171,8 +172,8 @@ func (d *down) removeVolumes() {
 			continue
 		}
 		if d.live.Volumes[name].Project != d.live.Project {
-			d.warnings = append(d.warnings, Warning(fmt.Sprintf(
-				"volume %q was not created for project %q: it is kept", name, d.live.Project)))
+			d.warnings = append(d.warnings, warning(
+				"volume %q was not created for project %q: it is kept", name, d.live.Project))
 			continue
 		}
 		d.b.add(RemoveVolume{Name: name, Because: "down -v"}, d.after(mounted))
@@ -286,6 +287,6 @@ func (d *down) warnOfNothing() {
 			}
 		}
 	}
-	d.warnings = append(d.warnings, Warning(fmt.Sprintf(
-		"Warning: No resource found to remove for project %q.", d.live.Project)))
+	d.warnings = append(d.warnings, warning(
+		"Warning: No resource found to remove for project %q.", d.live.Project))
 }

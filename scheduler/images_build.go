@@ -24,7 +24,7 @@ func Build(p *project.Project, o BuildOptions) (Plan, []Warning, error) {
 		}
 	}
 	if len(m.needs) == 0 {
-		return Plan{}, []Warning{"No services to build"}, nil
+		return Plan{}, []Warning{warning("No services to build")}, nil
 	}
 	plan, err := m.plan()
 	return plan, nil, err

@@ -159,7 +159,7 @@ func TestBuild(t *testing.T) {
 			}
 			got := show(plan)
 			for _, w := range warnings {
-				got += "! " + string(w) + "\n"
+				got += w.show()
 			}
 			if want := unindent(tt.want); got != want {
 				t.Errorf("got\n%swant\n%s", got, want)

@@ -1,6 +1,9 @@
 package scheduler
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Options are those of Up, Create, Scale and OneOff.
 type Options struct {
@@ -89,4 +92,9 @@ type BuildOptions struct {
 }
 
 // Warning is a sentence for the user about a plan.
-type Warning string
+type Warning struct {
+	Text string
+	Info bool // nothing is amiss
+}
+
+func warning(format string, args ...any) Warning { return Warning{Text: fmt.Sprintf(format, args...)} }

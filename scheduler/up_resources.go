@@ -126,7 +126,7 @@ func (u *up) chooseVolume(r *resource) error {
 			r.changed, u.replaces = true, true
 			break
 		}
-		u.warn("volume %q exists but doesn't match configuration in compose file: it is kept as it is", r.name)
+		u.warn("volume %q exists but doesn't match configuration in compose file: it is kept as it is (up --yes recreates it, and its data is lost)", r.name)
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func (u *up) volumeChanged(r *resource) bool {
 func differs(a, b string) bool { return a != "" && b != "" && a != b }
 
 func (u *up) warn(format string, args ...any) {
-	u.warnings = append(u.warnings, Warning(fmt.Sprintf(format, args...)))
+	u.warnings = append(u.warnings, warning(format, args...))
 }
 
 // addResources adds the steps for networks and volumes. What a replacement

@@ -25,7 +25,7 @@ func (r upRow) run(t *testing.T) {
 			got += "= " + c.Name + "\n"
 		}
 		for _, s := range warnings {
-			got += "! " + string(s) + "\n"
+			got += s.show()
 		}
 	}
 	if want := unindent(r.want); got != want {
@@ -600,7 +600,7 @@ volumes: {data: {}}
 			want: `
 				= shop-db-1
 				= shop-web-1
-				! volume "shop_data" exists but doesn't match configuration in compose file: it is kept as it is`,
+				! volume "shop_data" exists but doesn't match configuration in compose file: it is kept as it is (up --yes recreates it, and its data is lost)`,
 		},
 		{
 			name:    "and then is made anew",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"log/slog"
@@ -19,10 +20,11 @@ import (
 // the environment that settings are read from, and what is shown meanwhile.
 type app struct {
 	in             *os.File
-	stdout, stderr *os.File  // as they are: for the containers' own output, and for the display
-	out, err       io.Writer // the same, and safe to write anything to: see escape
-	name           string    // of the binary: "compose", or "docker-compose"
-	args           []string  // for the lock file and the agent
+	answers        *bufio.Reader // of in, for questions
+	stdout, stderr *os.File      // as they are: for the containers' own output, and for the display
+	out, err       io.Writer     // the same, and safe to write anything to: see escape
+	name           string        // of the binary: "compose", or "docker-compose"
+	args           []string      // for the lock file and the agent
 
 	env     environment
 	global  globals
@@ -38,7 +40,7 @@ type app struct {
 // run runs a command line and returns its exit code.
 func run(args []string, in, out, errs *os.File) int {
 	a := &app{
-		in: in, stdout: out, stderr: errs, out: escape.Writer(out), err: escape.Writer(errs),
+		in: in, answers: bufio.NewReader(in), stdout: out, stderr: errs, out: escape.Writer(out), err: escape.Writer(errs),
 		name: programName(args[0]), args: args[1:], mode: progress.Plain,
 	}
 	ctx, stop := a.catchSignals(context.Background())
@@ -47,7 +49,7 @@ func run(args []string, in, out, errs *os.File) int {
 	quietLibraries()
 
 	root := a.rootCommand()
-	root.SetArgs(args[1:])
+	root.SetArgs(joinValues(root.Flags(), args[1:]))
 	err := root.ExecuteContext(ctx)
 	a.close()
 	return a.exit(ctx, err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"slices"
 	"strings"
 
@@ -78,11 +77,11 @@ func (a *app) withoutTTY(c *cobra.Command, noTTY, byDefault bool) bool {
 var errNoTerminal = errors.New("cannot attach stdin to a TTY-enabled container because stdin is not a terminal")
 
 func (a *app) execIn(ctx context.Context, o execOptions, service string, args []string) error {
-	switch {
-	case a.global.dryRun:
+	if a.global.dryRun {
 		return errors.New("interactive exec is not supported in dry-run mode")
-	case o.workdir != "" && !path.IsAbs(o.workdir):
-		return &exitError{code: codeNotFound, err: fmt.Errorf("--workdir %q is not an absolute path", o.workdir)}
+	}
+	if err := checkWorkdir(o.workdir); err != nil {
+		return &exitError{code: codeNotFound, err: err}
 	}
 	if !o.noTTY && !o.detach && o.interactive && !isTerminal(a.in) {
 		return errNoTerminal

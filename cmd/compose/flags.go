@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,17 +53,28 @@ func parseScale(specs []string, bad func(string) error) (map[string]int, error) 
 	return scale, nil
 }
 
-// pullPolicies are the values of --pull.
-// Source: Compose Specification, 05-services.md, pull_policy; docker compose up --help.
-var pullPolicies = []string{"", "always", "missing", "never", "build", "if_not_present"}
+// The values of --pull: those of up and create, and those of run.
+// Source: Compose Specification, 05-services.md, pull_policy; docker compose
+// up --help and run --help.
+var (
+	upPolicies  = []string{"always", "missing", "never", "build", "if_not_present"}
+	runPolicies = []string{"always", "missing", "never"}
+)
 
-func checkPull(policy string) error {
-	for _, p := range pullPolicies {
-		if p == policy {
-			return nil
-		}
+// checkPull checks a --pull; "" is none.
+func checkPull(policy string, policies []string) error {
+	if policy == "" || slices.Contains(policies, policy) {
+		return nil
 	}
 	return fmt.Errorf("invalid --pull option %q", policy)
+}
+
+// checkWorkdir checks a --workdir; "" is none.
+func checkWorkdir(dir string) error {
+	if dir == "" || path.IsAbs(dir) {
+		return nil
+	}
+	return fmt.Errorf("--workdir %q is not an absolute path", dir)
 }
 
 // given lists, as --name, those of the flags that were given.

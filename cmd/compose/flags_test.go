@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/compose-first/compose/internal/progress"
@@ -85,5 +86,28 @@ func TestDisplayMode(t *testing.T) {
 		if got := displayMode(progress.Mode(tt.mode), tt.ansi, tt.terminal); string(got) != tt.want {
 			t.Errorf("--progress %s --ansi %s, terminal %v: got %s, want %s", tt.mode, tt.ansi, tt.terminal, got, tt.want)
 		}
+	}
+}
+
+// A global flag's value may begin with a dash; what stands behind the command
+// is the command's.
+func TestJoinValues(t *testing.T) {
+	for _, tt := range []struct{ name, args, want string }{
+		{"a negative number", "--parallel -1 ps -q", "--parallel=-1 ps -q"},
+		{"a short flag", "-f - -p -x ps", "-f=- -p=-x ps"},
+		{"values as they are used to be", "--parallel 2 -p x --profile=-y -D ps", "--parallel 2 -p x --profile=-y -D ps"},
+		{"no value", "--debug --dry-run up -d", "--debug --dry-run up -d"},
+		{"a value that is missing", "--parallel", "--parallel"},
+		{"a flag that there is not", "-1 ps", "-1 ps"},
+		{"flags of the command", "run -p -1 web --parallel -1", "run -p -1 web --parallel -1"},
+		{"no flags any more", "-- --parallel -1", "-- --parallel -1"},
+		{"nothing", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := (&app{}).rootCommand()
+			if got := strings.Join(joinValues(root.Flags(), strings.Fields(tt.args)), " "); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
 	}
 }

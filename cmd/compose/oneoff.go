@@ -110,12 +110,15 @@ func (o *runOptions) check(a *app, c *cobra.Command) error {
 	case o.servicePorts && len(o.publish) > 0:
 		return errors.New("--service-ports and --publish are incompatible")
 	}
+	if err := checkWorkdir(o.workdir); err != nil {
+		return err
+	}
 	for _, l := range o.labels {
 		if !strings.Contains(l, "=") {
 			return errors.New("label must be set as KEY=VALUE")
 		}
 	}
-	return checkPull(o.images.pull)
+	return checkPull(o.images.pull, runPolicies)
 }
 
 func (o *runOptions) explicitTTY(c *cobra.Command) bool {

@@ -94,7 +94,11 @@ func (a *app) pretend(plan scheduler.Plan) error {
 // tell passes the warnings of a plan on.
 func (a *app) tell(warnings []scheduler.Warning) {
 	for _, w := range warnings {
-		a.warn("%s", w)
+		if w.Info {
+			a.info("%s", w.Text)
+		} else {
+			a.warn("%s", w.Text)
+		}
 	}
 }
 

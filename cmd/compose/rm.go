@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"strings"
 
@@ -42,21 +41,4 @@ func (a *app) rmCommand() *cobra.Command {
 		})
 	}
 	return c
-}
-
-// ask puts a yes/no question and reads a line: no answer is No.
-func (a *app) ask(question string) (bool, error) {
-	var answer string
-	var err error
-	a.write(func() {
-		fmt.Fprintf(a.out, "%s [y/N] ", question)
-		answer, err = bufio.NewReader(a.in).ReadString('\n')
-		if !isTerminal(a.in) {
-			fmt.Fprintln(a.out)
-		}
-	})
-	if err != nil && answer == "" { // end of input
-		return false, nil
-	}
-	return truth(strings.TrimSpace(answer)), nil
 }

@@ -173,6 +173,39 @@ func hide(f *pflag.FlagSet, names ...string) {
 	}
 }
 
+// joinValues writes global flags whose value begins with a dash with a "=": cobra
+// looks for the command among the arguments by their looks, takes "-1" after
+// --parallel for a flag of its own, and the command for its value.
+func joinValues(f *pflag.FlagSet, args []string) []string {
+	var joined []string
+	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' && args[0] != "--" {
+		arg := args[0]
+		args = args[1:]
+		if takesValue(f, arg) && len(args) > 0 {
+			if strings.HasPrefix(args[0], "-") {
+				arg += "=" + args[0]
+			} else {
+				joined, arg = append(joined, arg), args[0]
+			}
+			args = args[1:]
+		}
+		joined = append(joined, arg)
+	}
+	return append(joined, args...)
+}
+
+// takesValue reports whether arg is a flag, long or short, whose value is the
+// argument behind it.
+func takesValue(f *pflag.FlagSet, arg string) bool {
+	var flag *pflag.Flag
+	if name, long := strings.CutPrefix(arg, "--"); long {
+		flag = f.Lookup(name)
+	} else if len(arg) == 2 {
+		flag = f.ShorthandLookup(arg[1:])
+	}
+	return flag != nil && flag.NoOptDefVal == ""
+}
+
 // runRoot runs when no command is named, or one that there is not.
 func (a *app) runRoot(cmd *cobra.Command, args []string) error {
 	if a.global.version && len(args) == 0 {

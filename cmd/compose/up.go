@@ -141,7 +141,7 @@ func (a *app) checkCreate(c *cobra.Command, o *upOptions) (err error) {
 	if err := exclusive(c, "force-recreate", "no-recreate"); err != nil {
 		return err
 	}
-	if err := checkPull(o.images.pull); err != nil {
+	if err := checkPull(o.images.pull, upPolicies); err != nil {
 		return err
 	}
 	if o.plan.IgnoreOrphans, err = a.orphanFlag(c, &o.plan.RemoveOrphans); err != nil {
@@ -229,11 +229,6 @@ func (a *app) loadUp(ctx context.Context, o upOptions) (*project.Project, error)
 	}
 	if len(p.Services) == 0 && !a.global.allResources {
 		return nil, errors.New("no service selected")
-	}
-	for service := range o.plan.Scale {
-		if _, ok := p.Services[service]; !ok {
-			return nil, fmt.Errorf("no such service: %s: not found", service)
-		}
 	}
 	if s := o.attach.exitCodeFrom; s != "" {
 		if _, ok := p.Services[s]; !ok {
@@ -346,7 +341,7 @@ func (u *upRun) replaceable(live scheduler.Live, o scheduler.Options) ([]string,
 	var names []string
 	for _, name := range changed {
 		yes := u.options.yes
-		if !yes && !u.global.dryRun && u.options.printPlan == "" {
+		if !yes && !u.global.dryRun && u.options.printPlan == "" && !u.inputEnded() { // nobody to ask: the plan warns
 			yes, err = u.ask(fmt.Sprintf("Volume %q exists but doesn't match configuration in compose file. Recreate (data will be lost)?", name))
 			if err != nil {
 				return nil, err
