@@ -25,6 +25,9 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 	if err := c.endTask(ctx, id); err != nil {
 		return fmt.Errorf("remove %s: %w", short(id), err)
 	}
+	if err := c.clearTaskFolder(id, deletingLimit); err != nil {
+		return fmt.Errorf("remove %s: %w", short(id), err)
+	}
 	missing := edge(c.containers.Delete(ctx, id))
 	if missing != nil && !isNotFound(missing) {
 		return fmt.Errorf("remove %s: %w", short(id), missing)

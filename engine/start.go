@@ -217,6 +217,9 @@ func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []m
 			return nil
 		}
 		if undoing(err) && time.Since(began) < undoPatience {
+			if clearErr := c.clearTaskFolder(r.ID, time.Since(began)); clearErr != nil {
+				return errors.Join(err, clearErr)
+			}
 			try-- // that says nothing of this start
 		} else if isConflict(err) && try < shimTries { // a task of a starter that was killed
 			if running, clearErr := c.clearTask(ctx, r.ID); clearErr != nil || running {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/compose-first/compose/internal/process"
 )
 
 // A task is made by a program that containerd starts, and that starts the shim.
@@ -26,11 +28,12 @@ const (
 	stuckAfter    = time.Second           // a call for a task takes longer: look for them
 	halfMadeLimit = 2 * time.Second       // containerd may take to give up on a start
 	halfMadePause = 10 * time.Millisecond // between looks at it
+	killLimit     = 5 * time.Second       // a killed shim may take to end
 )
 
 // shim is a process of the shim's program that serves this containerd.
 type shim struct {
-	pid      int
+	process.Process
 	id       string // of the container that it was started for
 	starting bool   // it is the program that starts the shim
 }
@@ -105,8 +108,12 @@ func shims(address string) []shim {
 		if err != nil {
 			continue // it has ended
 		}
-		if s, ok := shimOf(strings.Split(string(line), "\x00"), strings.TrimPrefix(address, "unix://")); ok {
-			s.pid, _ = strconv.Atoi(filepath.Base(filepath.Dir(file))) // the pattern has digits there
+		s, ok := shimOf(strings.Split(string(line), "\x00"), strings.TrimPrefix(address, "unix://"))
+		if !ok {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))) // the pattern has digits there
+		if s.Process, ok = process.Of(pid); ok {
 			all = append(all, s)
 		}
 	}
@@ -132,25 +139,18 @@ func shimOf(words []string, address string) (shim, bool) {
 // serves tells whether a shim has come as far as to log: its standard error is
 // the pipe then, and was nothing before.
 func (s shim) serves() bool {
-	info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(s.pid), "fd/2"))
+	info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(s.PID), "fd/2"))
 	return err != nil || info.Mode()&os.ModeNamedPipe != 0
 }
 
 // forsaken tells whether a shim does not serve, and its folder is gone.
 func (s shim) forsaken() bool {
-	dir, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(s.pid), "cwd"))
+	dir, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(s.PID), "cwd"))
 	return err == nil && strings.HasSuffix(dir, " (deleted)") && !s.serves()
 }
 
 // end kills a shim that has nothing to lose.
 func (s shim) end(ctx context.Context) {
-	p, err := os.FindProcess(s.pid)
-	if err != nil {
-		return // it has ended
-	}
-	defer func() { _ = p.Release() }()
-	if s.serves() { // after opening: from here on p means this process
-		return
-	}
-	slog.DebugContext(ctx, "a shim whose starter was killed never served", "container", s.id, "pid", s.pid, "error", p.Kill())
+	err := s.Kill(ctx, killLimit)
+	slog.DebugContext(ctx, "a shim whose starter was killed never served", "container", s.id, "pid", s.PID, "error", err)
 }

@@ -94,7 +94,7 @@ func stuckShim(t *testing.T, id string) (pid int) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	return all[i].pid
+	return all[i].PID
 }
 
 // awaitEnd waits until a process is gone.
