@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -59,7 +60,11 @@ func leftover(ctx context.Context, c Config) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	network = slices.Concat(network, groups, daemons)
+	shims, err := c.idleShims(ctx)
+	if err != nil {
+		return nil, err
+	}
+	network = slices.Concat(network, groups, daemons, shims)
 	if len(elsewhere) > 0 {
 		return append(network, Finding{
 			Status: Note, Found: "this engine root has containers in another containerd, too, at " + strings.Join(elsewhere, ", "),
@@ -172,6 +177,22 @@ func (c Config) abandoned(r engine.Remains) []Finding {
 		})
 	}
 	return all
+}
+
+// idleShims are those that have lost their containers.
+func (c Config) idleShims(ctx context.Context) ([]Finding, error) {
+	idle, err := c.Engine.IdleShims(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Finding
+	for _, s := range idle {
+		all = append(all, Finding{
+			Status: Warning, Found: fmt.Sprintf("process %d, shim of container %s", s.PID, s.ID), Means: "it serves no container any more", Do: removable,
+			fix: func(ctx context.Context) error { return c.Engine.EndIdleShim(ctx, s) },
+		})
+	}
+	return all, nil
 }
 
 // imageMounts are those of killed commands.

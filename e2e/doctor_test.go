@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -11,10 +12,13 @@ import (
 	"strings"
 	"testing"
 
+	bootstrap "github.com/containerd/containerd/api/runtime/bootstrap/v1"
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/compose-first/compose/internal/cgroup"
 	"github.com/compose-first/compose/internal/enginetest"
@@ -52,7 +56,7 @@ func TestDoctorLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, own, dir, "up", "-d")
-	before := own.Contained("")
+	before, shims := own.Contained(""), own.Daemons("shim")
 	if lines, code := examine(t, own, "left-overs"); code != 0 || ofThis(own, lines) != nil {
 		t.Fatalf("with a project up, exit %d: %v", code, lines)
 	}
@@ -68,6 +72,7 @@ func TestDoctorLeftovers(t *testing.T) {
 		"log and files " + own.Root + "/lib/containers/" + deadID,
 		"snapshot " + deadID,
 		"/" + deadID, // a cgroup
+		"shim of container " + deadID,
 		"mount of an image 4194305-1",
 		"note " + own.Root + "/lib/unfinished/",
 		"bridge cbleft",
@@ -94,6 +99,9 @@ func TestDoctorLeftovers(t *testing.T) {
 	}
 	if left := own.Contained(deadID); len(left) > 0 {
 		t.Errorf("processes %v still run", left)
+	}
+	if now := own.Daemons("shim"); len(now) != len(shims) {
+		t.Errorf("shims %v, before %v", now, shims)
 	}
 	runOn(t, own, before)
 	if err := own.NetworkThere(2); err != nil {
@@ -147,8 +155,47 @@ func leave(t *testing.T, e *enginetest.Engine) {
 		}
 		_ = exec.Command("nft", "delete", "table", "inet", "compose-0badc0de").Run()
 	})
+	leaveShim(t, e)
 	leaveProcess(t, tag)
 	leaveSnapshots(t, e)
+}
+
+// leaveShim leaves a shim that serves, and of which containerd does not know.
+func leaveShim(t *testing.T, e *enginetest.Engine) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(dir, "log"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_RDWR, 0) // a shim waits for somebody to read it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	sockets, address := filepath.Join(e.Root, "run", "s"), filepath.Join(e.Root, "run", "containerd.sock")
+	params, err := proto.Marshal(&bootstrap.BootstrapParams{
+		InstanceID: deadID, Namespace: "compose", SocketDir: &sockets,
+		ContainerdGrpcAddress: address, ContainerdTtrpcAddress: address + ".ttrpc",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := exec.Command(filepath.Join(e.Libexec, "containerd-shim-runc-v2"), "-namespace", "compose", "-address", address, "-id", deadID, "start")
+	start.Dir, start.Stdin = dir, bytes.NewReader(params)
+	start.Env = append(os.Environ(), "TTRPC_ADDRESS="+address+".ttrpc")
+	if out, err := start.CombinedOutput(); err != nil {
+		t.Fatalf("start a shim: %v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		for _, p := range e.Daemons("shim") {
+			if slices.Contains(p.Args, deadID) {
+				_ = enginetest.KillProcess(context.Background(), p.PID)
+			}
+		}
+	})
 }
 
 // leaveProcess leaves a process in the control groups of a container.

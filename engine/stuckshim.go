@@ -99,22 +99,27 @@ func (c *Client) endHalfMade(ctx context.Context, id string) {
 	}
 }
 
-// shims lists the shims that serve the containerd at an address, or will.
+// shims lists the shims that serve the containerd at an address, or will. What
+// has another view of the files means another containerd by the same address.
 func shims(address string) []shim {
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return nil
+	}
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
 	var all []shim
 	for _, file := range files {
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))) // the pattern has digits there
+		p, runs := process.Of(pid)                                // before its words: those may be of the next with that pid
 		line, err := os.ReadFile(file)
-		if err != nil {
-			continue // it has ended
-		}
-		s, ok := shimOf(strings.Split(string(line), "\x00"), strings.TrimPrefix(address, "unix://"))
-		if !ok {
+		if err != nil || !runs {
 			continue
 		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))) // the pattern has digits there
-		if s.Process, ok = process.Of(pid); ok {
-			all = append(all, s)
+		if s, ok := shimOf(strings.Split(string(line), "\x00"), strings.TrimPrefix(address, "unix://")); ok {
+			s.Process = p
+			if mounts, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "ns/mnt")); err == nil && mounts == own {
+				all = append(all, s)
+			}
 		}
 	}
 	return all

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,9 +52,23 @@ func TestRemoveTakesAHalfMadeShim(t *testing.T) {
 // the moment when the shim is about to log.
 func stuckShim(t *testing.T, id string) (pid int) {
 	t.Helper()
+	dir := filepath.Join(t.TempDir(), "bundle")
+	s := startShim(t, id, dir)
+	if s.serves() {
+		t.Fatal("the shim serves")
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	return s.PID
+}
+
+// startShim starts a container's shim as containerd does, in a folder of which
+// containerd does not know. It serves once somebody reads its log.
+func startShim(t *testing.T, id, dir string) shim {
+	t.Helper()
 	ctx, cancel := contextOf(t, 30*time.Second)
 	defer cancel()
-	dir := filepath.Join(t.TempDir(), "bundle")
 	r, err := shared.containers.Get(ctx, id)
 	if err != nil {
 		t.Fatal(err)
@@ -88,13 +103,12 @@ func stuckShim(t *testing.T, id string) (pid int) {
 	if i < 0 {
 		t.Fatalf("no shim of %s among %v", short(id), all)
 	}
-	if all[i].serves() {
-		t.Fatal("the shim serves")
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	return all[i].PID
+	t.Cleanup(func() {
+		if err := all[i].Kill(context.Background(), 10*time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+	return all[i]
 }
 
 // awaitEnd waits until a process is gone.

@@ -25,14 +25,15 @@ const settle = 5 * time.Second
 
 // Leftovers lists what is there of projects while the engine still runs, each
 // with its kind: containers, tasks, snapshots that are no image's, leases,
-// network namespaces, bridges and veths, records of networks
-// and volumes, so that a project has to be taken down with its volumes.
+// shims, network namespaces, bridges and veths, records of networks and
+// volumes, so that a project has to be taken down with its volumes.
 func (e *Engine) Leftovers(ctx context.Context) ([]string, error) {
 	return eventually(ctx, func() ([]string, error) {
 		left, err := e.inContainerd(ctx)
 		if err != nil {
 			return nil, err
 		}
+		left = append(left, lines(e.Daemons("shim"))...)
 		left = append(left, e.files("run/netns/*", "run/streams/*", "run/files/*", "run/images/*", "run/subpaths/*", "run/shm/*", "lib/files/*", "lib/containers/*", "lib/networks/*", "lib/unfinished/*", "lib/volumes/*")...)
 		links, err := e.links()
 		return append(left, links...), err
@@ -42,7 +43,7 @@ func (e *Engine) Leftovers(ctx context.Context) ([]string, error) {
 // remains lists what is there after the engine has stopped.
 func (e *Engine) remains(ctx context.Context) ([]string, error) {
 	return eventually(ctx, func() ([]string, error) {
-		left := e.processes()
+		left := lines(e.Processes())
 		mounts, err := e.mounts()
 		if err != nil {
 			return nil, err
@@ -192,9 +193,9 @@ func allLinks() (map[int]bool, error) {
 	return all, nil
 }
 
-func (e *Engine) processes() []string {
+func lines(processes []Process) []string {
 	var left []string
-	for _, p := range e.Processes() {
+	for _, p := range processes {
 		left = append(left, p.String())
 	}
 	return left

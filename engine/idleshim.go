@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/compose-first/compose/internal/process"
+)
+
+// A shim ends with its last container. One that is still there serves nobody
+// when it listens on a socket that no task's folder names, no task is being made
+// that it was started for, and it has no process to look after: containerd, which
+// finds shims by those folders, will never ask it for anything again.
+
+// idleLimit is how long a shim that serves nobody may take to end by itself,
+// and then to end when it is told to.
+const idleLimit = 3 * time.Second
+
+// IdleShim is a shim that serves no container.
+type IdleShim struct {
+	process.Process
+	ID string // of the container that it was started for
+}
+
+// IdleShims lists them. Of a containerd that is not the engine's own it knows
+// none.
+func (c *Client) IdleShims(ctx context.Context) ([]IdleShim, error) {
+	idle, err := c.idleShims()
+	if err != nil || len(idle) == 0 {
+		return nil, err
+	}
+	// One that is just ending, with its container gone, does so by itself; one
+	// that another container has come to meanwhile is in use when looked at again.
+	limited, cancel := context.WithTimeout(ctx, idleLimit)
+	defer cancel()
+	for _, s := range idle {
+		if err := s.Wait(limited); err != nil && limited.Err() == nil {
+			return nil, fmt.Errorf("shim of %s: %w", short(s.ID), err)
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	again, err := c.idleShims()
+	return slices.DeleteFunc(again, func(s IdleShim) bool { return !slices.Contains(idle, s) }), err
+}
+
+// EndIdleShim ends one, if it still serves no container.
+func (c *Client) EndIdleShim(ctx context.Context, s IdleShim) error {
+	idle, err := c.idleShims()
+	if err != nil || !slices.Contains(idle, s) {
+		return err
+	}
+	if err := s.End(ctx, idleLimit); err != nil {
+		return fmt.Errorf("end shim of %s: %w", short(s.ID), err)
+	}
+	return nil
+}
+
+// idleShims lists the shims that serve no container at this moment. The shims
+// are looked at first: the folder of a task is there before its shim.
+func (c *Client) idleShims() ([]IdleShim, error) {
+	if !c.own() {
+		return nil, nil
+	}
+	all := slices.DeleteFunc(shims(c.cfg.Address), func(s shim) bool { return s.starting })
+	if len(all) == 0 {
+		return nil, nil
+	}
+	paths, err := socketPaths()
+	if err != nil {
+		return nil, err
+	}
+	held := make([][]string, len(all))
+	for i, s := range all {
+		held[i] = sockets(s.PID, paths)
+	}
+	named, making, err := c.taskSockets()
+	if err != nil {
+		return nil, err
+	}
+	parents := parents()
+	var idle []IdleShim
+	for i, s := range all {
+		if len(held[i]) == 0 { // it ends, or what it holds cannot be seen from here
+			continue
+		}
+		serves := slices.ContainsFunc(held[i], func(path string) bool { return named[path] })
+		if !serves && !making[s.id] && !parents[s.PID] && s.Alive() {
+			idle = append(idle, IdleShim{Process: s.Process, ID: s.id})
+		}
+	}
+	return idle, nil
+}
+
+// taskSockets are the sockets of shims that the folders of tasks name, and the
+// tasks whose folders do not name one yet.
+// Source: containerd, core/runtime/v2: a folder a task, with bootstrap.json once
+// the shim has been asked.
+func (c *Client) taskSockets() (named, making map[string]bool, err error) {
+	dir := filepath.Join(c.cfg.Root.ContainerdState(), "io.containerd.runtime.v2.task", Namespace)
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("look at tasks: %w", err)
+	}
+	named, making = map[string]bool{}, map[string]bool{}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name(), "bootstrap.json"))
+		var bootstrap struct{ Address string }
+		if err != nil || json.Unmarshal(text, &bootstrap) != nil || bootstrap.Address == "" {
+			making[e.Name()] = true
+			continue
+		}
+		named[strings.TrimPrefix(bootstrap.Address, "unix://")] = true
+	}
+	return named, making, nil
+}
+
+// socketPaths are the paths of all unix sockets that have one, by inode.
+// Source: proc(5), /proc/net/unix: inode seventh, path eighth.
+func socketPaths() (map[string]string, error) {
+	f, err := os.Open("/proc/net/unix")
+	if err != nil {
+		return nil, fmt.Errorf("list sockets: %w", err)
+	}
+	defer f.Close()
+	paths := map[string]string{}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if fields := strings.Fields(lines.Text()); len(fields) >= 8 {
+			paths[fields[6]] = strings.Join(fields[7:], " ")
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("list sockets: %w", err)
+	}
+	return paths, nil
+}
+
+// sockets are the paths of a process's unix sockets.
+func sockets(pid int, paths map[string]string) []string {
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+	entries, _ := os.ReadDir(dir) // one that has ended holds none
+	all := map[string]bool{}
+	for _, e := range entries {
+		target, _ := os.Readlink(filepath.Join(dir, e.Name()))
+		inode, isSocket := strings.CutPrefix(strings.TrimSuffix(target, "]"), "socket:[")
+		if path := paths[inode]; isSocket && path != "" {
+			all[path] = true
+		}
+	}
+	return slices.Collect(maps.Keys(all))
+}
+
+// parents are the processes that others hang on.
+func parents() map[int]bool {
+	all := map[int]bool{}
+	dirs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well formed
+	for _, dir := range dirs {
+		pid, _ := strconv.Atoi(filepath.Base(dir)) // it has digits there
+		all[process.Parent(pid)] = true
+	}
+	return all
+}
