@@ -186,8 +186,10 @@ func (c *Client) spec(ctx context.Context, cfg CreateConfig) (*specs.Spec, error
 // its image and of the host: users, devices, capabilities, CPUs, profiles. It
 // changes nothing, and needs no mounts, addresses or files.
 func (c *Client) Check(ctx context.Context, cfg CreateConfig) error {
-	_, _, err := c.specAndWarnings(ctx, cfg)
-	return err
+	if _, _, err := c.specAndWarnings(ctx, cfg); err != nil {
+		return err
+	}
+	return trySysctls(cfg.Service.Sysctls)
 }
 
 func (c *Client) specAndWarnings(ctx context.Context, cfg CreateConfig) (*specs.Spec, []string, error) {

@@ -94,6 +94,18 @@ func (l *loading) checkPrivileges(s types.ServiceConfig) error {
 			}
 		}
 	}
+	for i, d := range s.Devices {
+		key := fmt.Sprintf("devices[%d]", i)
+		cdi := strings.Contains(d.Source, "=")
+		switch {
+		case d.Source == "":
+			return l.fail(s.Name, key, "names no device: write its path on the host, as /dev/null")
+		case !path.IsAbs(d.Source) && !cdi:
+			return l.fail(s.Name, key, "%q is not an absolute path", d.Source)
+		case d.Target != "" && !path.IsAbs(d.Target) && !cdi:
+			return l.fail(s.Name, key, "target %q is not an absolute path", d.Target)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Sysctls)) {
 		key := "sysctls." + name
 		if !namespacedSysctl(name) {

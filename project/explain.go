@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,7 +50,39 @@ func explain(err error, files []source) error {
 	if at.line > 0 { // which says the file already
 		e.Msg = strings.TrimSpace(validating.ReplaceAllString(e.Msg, ""))
 	}
+	if bounds, ok := ranges[e.Key]; ok && e.Service != "" && strings.HasSuffix(e.Msg, "must be a string") {
+		e.Msg = fmt.Sprintf("service %q: %s: %sis not %s", e.Service, e.Key, valueOf(files, e.Service, e.Key), bounds)
+	}
 	return e
+}
+
+// ranges are the service keys of which the schema wants a string or a number
+// within bounds. Its validator says no more of another number than that it is
+// no string.
+// Source: Compose Specification, compose-spec.json.
+var ranges = map[string]string{
+	"cpu_count":     "a whole number from 0 on",
+	"cpu_percent":   "a whole number from 0 to 100",
+	"oom_score_adj": "a whole number from -1000 to 1000",
+}
+
+// valueOf is what a service's key has in the last file that sets it, and a
+// blank; "" when none does.
+func valueOf(files []source, service, key string) string {
+	for _, f := range slices.Backward(files) {
+		for _, doc := range f.docs {
+			node := doc
+			for _, name := range []string{"services", service, key} {
+				if node != nil {
+					node = mapped(node, name)
+				}
+			}
+			if node != nil && node.Kind == scalarNode {
+				return node.Value + " "
+			}
+		}
+	}
+	return ""
 }
 
 var validating = regexp.MustCompile(`^validating [^\n]+?: `)

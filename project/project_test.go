@@ -369,7 +369,7 @@ func TestScaleOfTheCommandLine(t *testing.T) {
 		t.Errorf("got %d", p.Replicas("a"))
 	}
 	_, dir, err := load(t, hashed, func(o *Options) { o.Scale = map[string]int{"zz": 5} })
-	if show(err, dir) != "no such service: zz" {
+	if show(err, dir) != "no such service: zz: not found" {
 		t.Error(err)
 	}
 }
