@@ -88,9 +88,7 @@ func isNamespace(path string) bool {
 // repair puts back the network of containers of a project, unless a command is
 // changing it: then what is missing may be on its way out.
 func (m *mender) repair(ctx context.Context, projectName string, containers []engine.Container, networks map[string]netplan.Network) error {
-	now, cancel := context.WithCancel(ctx)
-	cancel() // the lock is had at once or not at all
-	turn, err := lock.Take(now, m.agent.Root.Lock("project-"+projectName), "compose agent", nil)
+	turn, err := lock.Try(m.agent.Root.Lock("project-"+projectName), "compose agent")
 	if err != nil {
 		return nil
 	}

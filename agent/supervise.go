@@ -185,9 +185,7 @@ func keepLogger(ctx context.Context, root layout.Root, log *slog.Logger) error {
 // pipes of containers open. A command that starts or stops the agent sees to
 // the logger itself: then there is nothing to do but to look again.
 func replaceLogger(ctx context.Context, root layout.Root, log *slog.Logger) error {
-	now, cancel := context.WithCancel(ctx)
-	cancel() // the lock is had at once or not at all
-	turn, err := lock.Take(now, root.Lock("agent"), "compose agent", nil)
+	turn, err := lock.Try(root.Lock("agent"), "compose agent")
 	if err != nil {
 		return pause(ctx, lookAgain)
 	}

@@ -215,9 +215,13 @@ func (m *Machine) Forget(ctx context.Context, id string) error {
 }
 
 // Sweep takes away what killed commands have left: containers that they were
-// making or removing, mounts of images, half-written records.
+// making or removing, mounts of images, what they were building, half-written
+// records.
 func (m *Machine) Sweep(ctx context.Context) error {
 	if err := m.Engine.Sweep(ctx); err != nil {
+		return err
+	}
+	if err := m.Engine.SweepBuilds(ctx); err != nil {
 		return err
 	}
 	if err := m.networks.Sweep(); err != nil {

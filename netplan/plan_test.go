@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/compose-first/compose/internal/layout"
+	"github.com/compose-first/compose/internal/lock"
 	"github.com/compose-first/compose/project"
 	"github.com/compose-spec/compose-go/v2/types"
 )
@@ -336,7 +337,7 @@ func TestSweepOfHalfWrittenRecords(t *testing.T) {
 	if err := os.WriteFile(left, []byte(`{"name":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	writer, err := s.tryLock("write")
+	writer, err := lock.Try(s.root.Lock("networks"), "write")
 	if err != nil {
 		t.Fatal(err)
 	}

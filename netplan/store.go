@@ -76,19 +76,12 @@ func (s *Store) Get(name string) (Network, error) {
 // restore writes a record that was garbled anew, unless somebody is about to
 // write records anyway.
 func (s *Store) restore(n Network) error {
-	held, err := s.tryLock("mend network " + n.Name)
+	held, err := lock.Try(s.root.Lock("networks"), "mend network "+n.Name)
 	if err != nil {
 		return nil
 	}
 	defer held.Release()
 	return s.write(n)
-}
-
-// tryLock takes the lock under which records are written, now or not at all.
-func (s *Store) tryLock(what string) (*lock.Lock, error) {
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	return lock.Take(now, s.root.Lock("networks"), what, nil)
 }
 
 // errGarbled means that a record is there but cannot be understood.
@@ -231,7 +224,7 @@ func (s *Store) Sweep() error {
 	if left, err := s.unsavedFiles(); err != nil || len(left) == 0 {
 		return err
 	}
-	held, err := s.tryLock("sweep networks")
+	held, err := lock.Try(s.root.Lock("networks"), "sweep networks")
 	if err != nil {
 		return nil // whoever writes now sweeps next time
 	}

@@ -204,8 +204,14 @@ func connectEngine(ctx context.Context, r *rooms, address string, warn func(cont
 }
 
 // builder starts BuildKit and connects to it, when the first image is built.
+// From then on this command is among those that build.
 func (a *app) builder(r *rooms) func(context.Context) (*build.Builder, error) {
 	return func(ctx context.Context) (*build.Builder, error) {
+		building, err := lock.Share(ctx, r.root.Lock(engine.BuildLock))
+		if err != nil {
+			return nil, err
+		}
+		a.atEnd(building.Release)
 		address, err := r.bundle.EnsureBuildkit(ctx)
 		if err != nil {
 			return nil, err

@@ -38,7 +38,32 @@ func (h Holder) String() string {
 // writes pid and command into it for those who wait. When another process has
 // the lock, waiting is called once with that process, and Take waits until it
 // is free or ctx ends.
-func Take(ctx context.Context, path, command string, waiting func(Holder)) (_ *Lock, retErr error) {
+func Take(ctx context.Context, path, command string, waiting func(Holder)) (*Lock, error) {
+	l, err := take(ctx, path, unix.LOCK_EX, waiting)
+	if err != nil {
+		return nil, err
+	}
+	if err := sign(l.file, command); err != nil {
+		l.file.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return l, nil
+}
+
+// Try is Take for whoever wants the lock now or not at all.
+func Try(path, command string) (*Lock, error) {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	return Take(now, path, command, nil)
+}
+
+// Share takes a lock together with whoever shares it, too; nobody has it by
+// Take meanwhile.
+func Share(ctx context.Context, path string) (*Lock, error) {
+	return take(ctx, path, unix.LOCK_SH, nil)
+}
+
+func take(ctx context.Context, path string, how int, waiting func(Holder)) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make lock folder: %w", err)
 	}
@@ -46,15 +71,8 @@ func Take(ctx context.Context, path, command string, waiting func(Holder)) (_ *L
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	defer func() {
-		if retErr != nil {
-			f.Close()
-		}
-	}()
-	if err := wait(ctx, f, waiting); err != nil {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	if err := sign(f, command); err != nil {
+	if err := wait(ctx, f, how, waiting); err != nil {
+		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return &Lock{file: f}, nil
@@ -67,10 +85,10 @@ func (l *Lock) Release() {
 	_ = l.file.Close()
 }
 
-func wait(ctx context.Context, f *os.File, waiting func(Holder)) error {
+func wait(ctx context.Context, f *os.File, how int, waiting func(Holder)) error {
 	told := false
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			return err
 		}

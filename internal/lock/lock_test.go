@@ -67,3 +67,33 @@ func TestTakeAfterAKill(t *testing.T) {
 	}
 	l.Release()
 }
+
+// Those who share a lock keep out only who wants it alone.
+func TestShare(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := Share(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Share(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Release()
+	if l, err := Try(path, "compose up"); err == nil {
+		l.Release()
+		t.Error("a shared lock was taken")
+	}
+	second.Release()
+	alone, err := Try(path, "compose up")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alone.Release()
+	short, cancel := context.WithTimeout(t.Context(), 2*retry)
+	defer cancel()
+	if l, err := Share(short, path); err == nil {
+		l.Release()
+		t.Error("a taken lock was shared")
+	}
+}
