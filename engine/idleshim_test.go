@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -23,14 +21,7 @@ func TestIdleShim(t *testing.T) {
 		t.Fatal(err)
 	}
 	lost := create(t, shell("true")).id
-	dir := filepath.Join(t.TempDir(), "bundle")
-	serving := startShim(t, lost, dir)
-	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	eventually(t, "the shim serves", serving.serves)
+	serving := servingShim(t, lost)
 
 	found := idle(t)
 	if want := []IdleShim{{serving.Process, lost}}; !slices.Equal(found, want) {

@@ -86,17 +86,40 @@ func (c *Client) endHalfMade(ctx context.Context, id string) {
 		return
 	}
 	for deadline := time.Now().Add(halfMadeLimit); time.Now().Before(deadline) && ctx.Err() == nil; {
-		own := slices.DeleteFunc(shims(c.cfg.Address), func(s shim) bool { return s.id != id || !s.starting && s.serves() })
-		if len(own) == 0 {
+		useless, undecided := c.halfMade(id)
+		if len(useless) == 0 && !undecided {
 			return
 		}
-		for _, s := range own {
-			if !s.starting { // the other is containerd's to end
-				s.end(ctx)
-			}
+		for _, s := range useless {
+			s.end(ctx)
 		}
 		time.Sleep(halfMadePause)
 	}
+}
+
+// halfMade lists the shims of a container that are of use to nobody, and tells
+// whether there may be more of them soon.
+func (c *Client) halfMade(id string) (useless []shim, undecided bool) {
+	own := slices.DeleteFunc(shims(c.cfg.Address), func(s shim) bool { return s.id != id })
+	if len(own) == 0 {
+		return nil, false
+	}
+	idle, err := c.idleShims()
+	if err != nil {
+		slog.Debug("look for shims without a container", "error", err)
+	}
+	_, making, _ := c.taskSockets() // idleShims has told of the error
+	for _, s := range own {
+		switch {
+		case s.starting: // containerd's to end
+			undecided = true
+		case !s.serves() || slices.Contains(idle, IdleShim{Process: s.Process, ID: id}):
+			useless = append(useless, s)
+		case making[id]: // it serves, and containerd has yet to learn of it or to give up
+			undecided = true
+		}
+	}
+	return useless, undecided
 }
 
 // shims lists the shims that serve the containerd at an address, or will. What
@@ -154,8 +177,8 @@ func (s shim) forsaken() bool {
 	return err == nil && strings.HasSuffix(dir, " (deleted)") && !s.serves()
 }
 
-// end kills a shim that has nothing to lose.
+// end kills a shim of which containerd does not know.
 func (s shim) end(ctx context.Context) {
 	err := s.Kill(ctx, killLimit)
-	slog.DebugContext(ctx, "a shim whose starter was killed never served", "container", s.id, "pid", s.PID, "error", err)
+	slog.DebugContext(ctx, "end the shim that a killed starter left", "container", s.id, "pid", s.PID, "error", err)
 }

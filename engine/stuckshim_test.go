@@ -48,6 +48,37 @@ func TestRemoveTakesAHalfMadeShim(t *testing.T) {
 	awaitEnd(t, pid)
 }
 
+// Nor does one stay that serves, and of which containerd was not told any more.
+func TestRemoveTakesAForgottenShim(t *testing.T) {
+	c := create(t, []string{"sleep", "1000"})
+	if err := os.MkdirAll(shared.cfg.Root.Streams(c.id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shared.makingTask(c.id); err != nil {
+		t.Fatal(err)
+	}
+	s := servingShim(t, c.id)
+	if err := shared.Remove(t.Context(), c.id); err != nil {
+		t.Fatal(err)
+	}
+	awaitEnd(t, s.PID)
+}
+
+// servingShim starts a container's shim and reads its log, as containerd does,
+// and does not tell containerd of it.
+func servingShim(t *testing.T, id string) shim {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "bundle")
+	s := startShim(t, id, dir)
+	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	eventually(t, "the shim serves", s.serves)
+	return s
+}
+
 // stuckShim starts a container's shim as containerd does, and gives up on it at
 // the moment when the shim is about to log.
 func stuckShim(t *testing.T, id string) (pid int) {
