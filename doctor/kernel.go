@@ -19,7 +19,7 @@ import (
 var namespaces = []string{"mnt", "pid", "ipc", "uts", "cgroup", "net"}
 
 // kernel looks at what containers need of it besides files and network.
-func kernel(context.Context, Config) []Finding {
+func kernel(_ context.Context, c Config) []Finding {
 	var missing []string
 	for _, name := range namespaces {
 		if _, err := os.Stat("/proc/self/ns/" + name); err != nil {
@@ -30,7 +30,7 @@ func kernel(context.Context, Config) []Finding {
 	if len(missing) > 0 {
 		f = Finding{Status: Problem, Found: "namespaces " + strings.Join(missing, ", ") + " are missing", Means: "containers cannot be kept apart", Do: "use a kernel with CONFIG_NAMESPACES and all below it"}
 	}
-	return []Finding{f, userNamespaces(), seccomp(), modules()}
+	return append([]Finding{f, userNamespaces(), seccomp(), modules()}, selinuxFindings(c)...)
 }
 
 func userNamespaces() Finding {

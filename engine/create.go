@@ -60,7 +60,12 @@ func (c *Client) Create(ctx context.Context, cfg CreateConfig) (retErr error) {
 	if err := c.noteAddress(); err != nil {
 		return fmt.Errorf("create %s: %w", cfg.Name, err)
 	}
-	record, err := c.containerRecord(ctx, cfg)
+	spec, err := c.spec(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", cfg.Name, err)
+	}
+	cfg.Record.FileLabel = spec.Linux.MountLabel
+	record, err := c.containerRecord(cfg, spec)
 	if err != nil {
 		return fmt.Errorf("create %s: %w", cfg.Name, err)
 	}
@@ -101,11 +106,7 @@ func (c *Client) prepareRootfs(ctx context.Context, cfg CreateConfig) error {
 }
 
 // containerRecord is what containerd keeps of a container.
-func (c *Client) containerRecord(ctx context.Context, cfg CreateConfig) (containers.Container, error) {
-	spec, err := c.spec(ctx, cfg)
-	if err != nil {
-		return containers.Container{}, err
-	}
+func (c *Client) containerRecord(cfg CreateConfig, spec *specs.Spec) (containers.Container, error) {
 	record, err := recordExtension(cfg.Record)
 	if err != nil {
 		return containers.Container{}, err
@@ -175,7 +176,11 @@ func decodeSpec(a typeurl.Any) (*specs.Spec, error) {
 
 // spec makes the OCI spec of a container, and tells what it could not be given.
 func (c *Client) spec(ctx context.Context, cfg CreateConfig) (*specs.Spec, error) {
-	spec, warnings, err := c.specAndWarnings(ctx, cfg)
+	joined, err := c.joinedLabel(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	spec, warnings, err := c.specAndWarnings(ctx, cfg, joined)
 	for _, w := range warnings {
 		c.cfg.Warn(cfg.Name, w)
 	}
@@ -186,13 +191,13 @@ func (c *Client) spec(ctx context.Context, cfg CreateConfig) (*specs.Spec, error
 // its image and of the host: users, devices, capabilities, CPUs, profiles. It
 // changes nothing, and needs no mounts, addresses or files.
 func (c *Client) Check(ctx context.Context, cfg CreateConfig) error {
-	if _, _, err := c.specAndWarnings(ctx, cfg); err != nil {
+	if _, _, err := c.specAndWarnings(ctx, cfg, ""); err != nil {
 		return err
 	}
 	return trySysctls(cfg.Service.Sysctls)
 }
 
-func (c *Client) specAndWarnings(ctx context.Context, cfg CreateConfig) (*specs.Spec, []string, error) {
+func (c *Client) specAndWarnings(ctx context.Context, cfg CreateConfig, joinedLabel string) (*specs.Spec, []string, error) {
 	host, err := c.host()
 	if err != nil {
 		return nil, nil, err
@@ -201,5 +206,11 @@ func (c *Client) specAndWarnings(ctx context.Context, cfg CreateConfig) (*specs.
 	if err != nil {
 		return nil, nil, err
 	}
-	return buildSpec(specInput{CreateConfig: cfg, root: c.cfg.Root, host: host, who: who, initPath: c.cfg.InitPath})
+	spec, warnings, err := buildSpec(specInput{
+		CreateConfig: cfg, root: c.cfg.Root, host: host, who: who, initPath: c.cfg.InitPath, joinedLabel: joinedLabel,
+	})
+	if err != nil {
+		return nil, warnings, err
+	}
+	return spec, warnings, checkLabels(spec.Process.SelinuxLabel, spec.Linux.MountLabel)
 }

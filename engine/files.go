@@ -10,6 +10,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/compose-first/compose/internal/filelabel"
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/project"
 )
@@ -82,7 +83,7 @@ func (c *Client) writeFiles(cfg CreateConfig) error {
 		hostnameFile: name + "\n",
 		resolvFile:   resolv,
 	} {
-		if err := writeWhole(filepath.Join(dir, file), content); err != nil {
+		if err := writeWhole(filepath.Join(dir, file), content, cfg.Record.FileLabel); err != nil {
 			return err
 		}
 	}
@@ -90,24 +91,43 @@ func (c *Client) writeFiles(cfg CreateConfig) error {
 }
 
 // ensureFiles makes anew what is lost of a container's files below /etc: what
-// its record tells is all there is to them.
+// its record tells is all there is to them. Those of another container, whose
+// network it shares, it may use.
 func (c *Client) ensureFiles(id string, r project.Record) error {
-	if joined(r.NetworkMode) != "" || exists(filepath.Join(c.cfg.Root.Container(id), resolvFile)) {
+	if joined(r.NetworkMode) != "" {
+		return shareFiles(etcDir(c.cfg.Root, id, r.NetworkMode), r.FileLabel)
+	}
+	if exists(filepath.Join(c.cfg.Root.Container(id), resolvFile)) {
 		return nil
 	}
 	return c.writeFiles(CreateConfig{ID: id, Record: r})
 }
 
+// shareFiles gives a container's files below /etc an SELinux label that others
+// may use, too.
+func shareFiles(dir, label string) error {
+	shared, err := filelabel.Shared(label)
+	if err != nil || shared == "" {
+		return err
+	}
+	for _, name := range []string{hostsFile, hostnameFile, resolvFile} {
+		if err := filelabel.Set(filepath.Join(dir, name), shared); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // writeWhole writes a file that anyone in a container may read. It is written
 // in place: a running container may have it mounted.
-func writeWhole(path, content string) error {
+func writeWhole(path, content, label string) error {
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
 	if err := os.Chmod(path, 0o644); err != nil { // whatever the umask
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
-	return nil
+	return filelabel.Set(path, label)
 }
 
 // usualHosts are the names that every container knows.

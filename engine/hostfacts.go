@@ -19,7 +19,7 @@ type hostFacts struct {
 	SwapLimits  bool              // the kernel accounts for swap
 	RealTime    bool              // cgroups have real-time CPU time
 	AppArmor    bool              // enabled, and its tools are there
-	SELinux     bool              // enabled
+	SELinux     selinuxLabels     // of containers, by its policy
 	Caps        []string          // that the engine has and can give, "CAP_CHOWN"
 	HardLimits  map[string]uint64 // by "RLIMIT_NOFILE": what can be given without CAP_SYS_RESOURCE
 	CPUs        map[int]bool      // those that are there, by number; nil when nobody says
@@ -43,10 +43,14 @@ func lookAtHost() (hostFacts, error) {
 	if err := unix.Statfs(cgroupRoot, &fs); err != nil {
 		return hostFacts{}, fmt.Errorf("look at %s: %w", cgroupRoot, err)
 	}
+	labels, err := hostLabels()
+	if err != nil {
+		return hostFacts{}, fmt.Errorf("look at SELinux: %w", err)
+	}
 	h := hostFacts{
 		CgroupV2:    fs.Type == unix.CGROUP2_SUPER_MAGIC,
 		AppArmor:    apparmor.HostSupports(),
-		SELinux:     exists("/sys/fs/selinux/enforce"),
+		SELinux:     labels,
 		Caps:        caps,
 		HardLimits:  map[string]uint64{},
 		CPUs:        onlineCPUs("/sys/devices/system/cpu/online"),

@@ -111,7 +111,7 @@ type securityOptions struct {
 	seccomp         string // "": default profile; "unconfined"; path of a profile
 	apparmor        string // "": default; "unconfined"; name of a profile
 	openPaths       bool   // systempaths=unconfined
-	labels          []string
+	label           labelOptions
 }
 
 // parseSecurityOptions reads security_opt; "=" and ":" both separate.
@@ -134,7 +134,9 @@ func parseSecurityOptions(entries []string) (securityOptions, error) {
 		case "apparmor":
 			o.apparmor = value
 		case "label":
-			o.labels = append(o.labels, value)
+			if err := o.label.add(value); err != nil {
+				return o, err
+			}
 		case "systempaths":
 			if value != "unconfined" {
 				return o, bad
@@ -166,7 +168,7 @@ func (b *specBuilder) security() error {
 		return err
 	}
 	b.apparmor(o.apparmor)
-	return b.selinux(o.labels)
+	return b.selinux(o.label)
 }
 
 func (b *specBuilder) seccomp(profile string) (err error) {
@@ -205,39 +207,6 @@ func (b *specBuilder) apparmor(profile string) {
 	default:
 		b.spec.Process.ApparmorProfile = profile
 	}
-}
-
-// selinuxLabel is the label of a container's processes where the host has SELinux.
-// Source: container-selinux, lxc_contexts.
-var selinuxLabel = map[string]string{"user": "system_u", "role": "system_r", "type": "container_t", "level": "s0"}
-
-func (b *specBuilder) selinux(labels []string) error {
-	parts := map[string]string{}
-	for k, v := range selinuxLabel {
-		parts[k] = v
-	}
-	disabled := b.Service.Privileged && len(labels) == 0
-	for _, l := range labels {
-		if l == "disable" {
-			disabled = true
-			continue
-		}
-		key, value, ok := strings.Cut(l, ":")
-		if _, known := parts[key]; !ok || !known || value == "" {
-			return fmt.Errorf("security_opt: label %q is none of user:, role:, type:, level: and disable", l)
-		}
-		parts[key] = value
-	}
-	if !b.host.SELinux {
-		if len(labels) > 0 && !disabled {
-			b.warn("security_opt: label: the host has no SELinux")
-		}
-		return nil
-	}
-	if !disabled {
-		b.spec.Process.SelinuxLabel = strings.Join([]string{parts["user"], parts["role"], parts["type"], parts["level"]}, ":")
-	}
-	return nil
 }
 
 // defaultSeccomp is Docker's profile without its rules for x32: kernels have had

@@ -16,6 +16,8 @@ type specInput struct {
 	host     hostFacts
 	who      identity
 	initPath string
+
+	joinedLabel string // SELinux label of the container whose pid or ipc namespace is joined
 }
 
 // specBuilder fills a spec subject by subject. Each of its methods, one a

@@ -163,7 +163,7 @@ func TestSpecErrors(t *testing.T) {
 		{"unknown security_opt", `security_opt: [nonsense=1]`, `security_opt: "nonsense=1" is not understood`},
 		{"bad no-new-privileges", `security_opt: ["no-new-privileges:maybe"]`, `security_opt: "no-new-privileges:maybe" is not understood`},
 		{"seccomp profile that is not there", `security_opt: [seccomp=/nowhere.json]`, `security_opt: seccomp profile: open /nowhere.json: no such file or directory`},
-		{"bad label", `security_opt: ["label=shape:round"]`, `security_opt: label "shape:round" is none of user:, role:, type:, level: and disable`},
+		{"bad label", `security_opt: ["label=shape:round"]`, `security_opt: label "shape:round" is none of user:, role:, type:, level:, filetype: and disable`},
 		{"device that is not there", `devices: [{source: /dev/nowhere}]`, `devices: /dev/nowhere: no such file or directory`},
 		{"not a device", `devices: [{source: /etc/passwd}]`, `devices: /etc/passwd is not a device`},
 		{"device permissions", `devices: [{source: /dev/null, permissions: rx}]`, `devices: /dev/null: permissions "rx" have letters other than r, w and m`},
@@ -208,7 +208,7 @@ func TestSpecWarnings(t *testing.T) {
 		{"oom_kill_disable on v2", `oom_kill_disable: true`, nil, `oom_kill_disable: cgroup v2 has no such setting`},
 		{"real-time CPU", `cpu_rt_runtime: 5`, nil, `cpu_rt_runtime, cpu_rt_period: the host has no real-time groups`},
 		{"no AppArmor", `security_opt: [apparmor=strict]`, nil, `security_opt: apparmor=strict: the host has no AppArmor`},
-		{"no SELinux", `security_opt: ["label=type:x_t"]`, nil, `security_opt: label: the host has no SELinux`},
+		{"no SELinux", `security_opt: ["label=type:x_t"]`, nil, `security_opt: label: the host has no SELinux labels for containers`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.host == nil {
@@ -280,30 +280,6 @@ func TestMountsOfAContainer(t *testing.T) {
 	}
 	if s.Linux.RootfsPropagation != "rslave" {
 		t.Errorf("root propagation %q", s.Linux.RootfsPropagation)
-	}
-}
-
-// TestLabelsOfSecurityModules shows the profile and the label of a container
-// on a host with AppArmor and SELinux.
-func TestLabelsOfSecurityModules(t *testing.T) {
-	for _, tt := range []struct{ name, service, apparmor, selinux string }{
-		{"by default", ``, "compose-default", "system_u:system_r:container_t:s0"},
-		{"privileged", `privileged: true`, "", ""},
-		{"privileged with a profile and a label", `{privileged: true, security_opt: [apparmor=strict, "label=type:own_t"]}`, "strict", "system_u:system_r:own_t:s0"},
-		{"a profile", `security_opt: ["apparmor:strict"]`, "strict", "system_u:system_r:container_t:s0"},
-		{"no profile", `security_opt: [apparmor=unconfined]`, "unconfined", "system_u:system_r:container_t:s0"},
-		{"a label", `security_opt: ["label=user:u", "label:role:r", "label=type:t", "label=level:s0:c1,c2"]`, "compose-default", "u:r:t:s0:c1,c2"},
-		{"no label", `security_opt: [label=disable]`, "compose-default", ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s, warnings, err := build(t, tt.service, func(in *specInput) { in.host.AppArmor, in.host.SELinux = true, true })
-			if err != nil || len(warnings) > 0 {
-				t.Fatal(err, warnings)
-			}
-			if p := s.Process; p.ApparmorProfile != tt.apparmor || p.SelinuxLabel != tt.selinux {
-				t.Errorf("got %q and %q, want %q and %q", p.ApparmorProfile, p.SelinuxLabel, tt.apparmor, tt.selinux)
-			}
-		})
 	}
 }
 

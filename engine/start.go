@@ -188,7 +188,7 @@ func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []m
 		ContainerID: r.ID,
 		Terminal:    record.TTY,
 		Stdin:       s.stdin, Stdout: s.stdout, Stderr: s.stderr,
-		Rootfs: protoMounts(mounts),
+		Rootfs: protoMounts(labelMounts(mounts, record.FileLabel)),
 	}
 	if r.Runtime.Options != nil {
 		request.Options = &anypb.Any{TypeUrl: r.Runtime.Options.GetTypeUrl(), Value: r.Runtime.Options.GetValue()}

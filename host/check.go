@@ -31,8 +31,12 @@ func (h *Host) Check(ctx context.Context, plan scheduler.Plan) error {
 	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
 	}
+	labelled, err := h.Engine.Labelled()
+	if err != nil {
+		return err
+	}
 	return errors.Join(
-		h.volumes.Check(h.project, services),
+		h.volumes.Check(h.project, services, labelled),
 		h.checkSpecs(ctx, services),
 		h.checkNetworks(plan, services, all),
 		h.checkPorts(ctx, services, all),

@@ -69,10 +69,14 @@ func (h *Host) finish(ctx context.Context, c scheduler.Create, cfg *engine.Creat
 		return fmt.Errorf("service %q: %w", c.Service, err)
 	}
 	cfg.Netns = h.netns(cfg.ID, cfg.Record)
-	if err := h.mount(ctx, c, cfg); err != nil {
+	label, err := h.Engine.FileLabel(ctx, *cfg)
+	if err != nil {
+		return fmt.Errorf("service %q: %w", c.Service, err)
+	}
+	if err := h.mount(ctx, c, cfg, label); err != nil {
 		return err
 	}
-	return h.files(ctx, c, cfg)
+	return h.files(ctx, c, cfg, label)
 }
 
 // labels are Docker Compose's and the user's, for one container.
@@ -100,13 +104,13 @@ func slug() string {
 }
 
 // mount decides and prepares a container's mounts.
-func (h *Host) mount(ctx context.Context, c scheduler.Create, cfg *engine.CreateConfig) error {
+func (h *Host) mount(ctx context.Context, c scheduler.Create, cfg *engine.CreateConfig, label string) error {
 	wants, err := volumes.Resolve(h.project, c.Service, imageVolumes(cfg.Image), c.Inherit, h.mountsFrom(ctx, c))
 	if err != nil {
 		return err
 	}
 	prepared, err := h.volumes.Prepare(ctx, volumes.PrepareConfig{
-		ContainerID: cfg.ID, Project: h.project.Name, Mounts: wants,
+		ContainerID: cfg.ID, Project: h.project.Name, Mounts: wants, Label: label,
 		Rootfs: func(ctx context.Context) (string, func() error, error) { return h.Engine.MountImage(ctx, cfg.Image) },
 	})
 	if err != nil {
@@ -119,7 +123,7 @@ func (h *Host) mount(ctx context.Context, c scheduler.Create, cfg *engine.Create
 }
 
 // files keeps a container's secrets and configs and mounts them.
-func (h *Host) files(ctx context.Context, c scheduler.Create, cfg *engine.CreateConfig) error {
+func (h *Host) files(ctx context.Context, c scheduler.Create, cfg *engine.CreateConfig, label string) error {
 	if len(cfg.Record.Files) == 0 {
 		return nil
 	}
@@ -130,7 +134,7 @@ func (h *Host) files(ctx context.Context, c scheduler.Create, cfg *engine.Create
 	if err := h.volumes.WriteFiles(ctx, cfg.ID, cfg.Record.Files, contents); err != nil {
 		return err
 	}
-	mounts, err := h.volumes.RestoreFiles(ctx, cfg.ID, cfg.Record.Files)
+	mounts, err := h.volumes.RestoreFiles(ctx, cfg.ID, label, cfg.Record.Files)
 	if err != nil {
 		return err
 	}

@@ -62,10 +62,10 @@ func (m *Machine) Start(ctx context.Context, c engine.Container) error {
 	if err := m.wire(ctx, c.ID, c.Record); err != nil {
 		return fmt.Errorf("network of %s: %w", c.Name, err)
 	}
-	if err := m.volumes.Restore(ctx, c.ID, c.Record.Mounts); err != nil {
+	if err := m.volumes.Restore(ctx, c.ID, c.Record.FileLabel, c.Record.Mounts); err != nil {
 		return err
 	}
-	if _, err := m.volumes.RestoreFiles(ctx, c.ID, c.Record.Files); err != nil {
+	if _, err := m.volumes.RestoreFiles(ctx, c.ID, c.Record.FileLabel, c.Record.Files); err != nil {
 		return err
 	}
 	if m.Ready != nil && len(c.Record.Networks) > 0 {

@@ -79,8 +79,8 @@ services.*.sysctls services.*.sysctls.* services.*.tmpfs services.*.tty
 services.*.ulimits services.*.ulimits.* services.*.ulimits.*.hard services.*.ulimits.*.soft
 services.*.umask services.*.user services.*.userns_mode services.*.uts
 services.*.volumes services.*.volumes.[].bind services.*.volumes.[].bind.create_host_path
-services.*.volumes.[].bind.propagation services.*.volumes.[].bind.recursive services.*.volumes.[].read_only
-services.*.volumes.[].source services.*.volumes.[].target services.*.volumes.[].tmpfs
+services.*.volumes.[].bind.propagation services.*.volumes.[].bind.recursive services.*.volumes.[].bind.selinux
+services.*.volumes.[].read_only services.*.volumes.[].source services.*.volumes.[].target services.*.volumes.[].tmpfs
 services.*.volumes.[].tmpfs.mode services.*.volumes.[].tmpfs.size services.*.volumes.[].type
 services.*.volumes.[].volume services.*.volumes.[].volume.labels services.*.volumes.[].volume.labels.*
 services.*.volumes.[].volume.nocopy services.*.volumes.[].volume.subpath services.*.volumes_from

@@ -26,7 +26,7 @@ services.*.logging.options.* services.*.models
 services.*.networks.*.driver_opts services.*.networks.*.link_local_ips services.*.networks.*.use_service_name_alias
 services.*.post_start services.*.pre_start services.*.pre_stop services.*.provider
 services.*.runtime services.*.storage_opt services.*.use_api_socket
-services.*.volumes.[].bind.selinux services.*.volumes.[].consistency services.*.volumes.[].image
+services.*.volumes.[].consistency services.*.volumes.[].image
 networks.*.ipam.options
 secrets.*.driver secrets.*.driver_opts secrets.*.labels secrets.*.template_driver
 configs.*.labels configs.*.template_driver

@@ -46,6 +46,10 @@ type Record struct {
 	Command string   `json:"command"`          // as ps shows it, entrypoint first
 	Image   string   `json:"image"`            // reference as the user wrote it
 	Attach  bool     `json:"attach"`           // attached up prints its output
+
+	// FileLabel is the SELinux label of its files, with the categories that are
+	// its own; "" where the host had no SELinux when it was created.
+	FileLabel string `json:"file_label,omitempty"`
 }
 
 // Attachment is one interface of a container on one network.

@@ -11,37 +11,39 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/sys/mountinfo"
 
+	"github.com/compose-first/compose/internal/filelabel"
 	"github.com/compose-first/compose/project"
 )
 
 // Check returns what would make the mounts, secrets and configs of services
 // fail, all of it joined: a bind source that is missing and not to be created,
 // a propagation that the source cannot have, a missing external volume, an
-// unknown driver, a missing file of a secret. It changes nothing.
-// Errors name service and key.
-func (s *Store) Check(p *project.Project, services []string) error {
+// unknown driver, a missing file of a secret, and, where containers are
+// labelled (SELinux), a folder that must keep the label that it has. It changes
+// nothing. Errors name service and key.
+func (s *Store) Check(p *project.Project, services []string, labelled bool) error {
 	var faults []error
 	for _, service := range services {
-		faults = append(faults, s.checkMounts(p, service), checkFiles(p, p.Services[service]))
+		faults = append(faults, s.checkMounts(p, service, labelled), checkFiles(p, p.Services[service]))
 	}
 	return errors.Join(faults...)
 }
 
-func (s *Store) checkMounts(p *project.Project, service string) error {
+func (s *Store) checkMounts(p *project.Project, service string, labelled bool) error {
 	wants, err := Resolve(p, service, nil, nil, nil)
 	if err != nil {
 		return err
 	}
 	var faults []error
 	for _, w := range wants {
-		if err := s.checkMount(w); err != nil {
+		if err := s.checkMount(w, labelled); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", w.Key, err))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-func (s *Store) checkMount(w Want) error {
+func (s *Store) checkMount(w Want, labelled bool) error {
 	if w.Info.Type == TypeVolume {
 		return s.checkVolume(w)
 	}
@@ -54,6 +56,11 @@ func (s *Store) checkMount(w Want) error {
 	}
 	if existing != w.Info.Source && !has(w.Info, wordCreate) {
 		return fmt.Errorf("bind source %s does not exist, and create_host_path is false", w.Info.Source)
+	}
+	if labelled && (has(w.Info, wordShared) || has(w.Info, wordOwn)) {
+		if err := filelabel.Guarded(w.Info.Source); err != nil {
+			return fmt.Errorf("bind.selinux: %w", err)
+		}
 	}
 	return checkPropagation(existing, propagation(w.Info))
 }

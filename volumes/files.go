@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/compose-first/compose/internal/filelabel"
 	"github.com/compose-first/compose/internal/lock"
 	"github.com/compose-first/compose/project"
 )
@@ -61,15 +62,17 @@ func keptName(f project.File) string {
 // RestoreFiles puts a container's secrets and configs on a tmpfs and returns
 // how to mount them, read-only; always in the same places. It is to be called
 // before every start: files are read again from their sources. One that is to
-// be as it is on the host, and a folder, is mounted from there.
+// be as it is on the host, and a folder, is mounted from there; but where
+// containers have SELinux labels a file is copied all the same, since its own
+// label is seldom one that they may read. label is that of the container's files.
 // Errors name the secret or config, never its content.
-func (s *Store) RestoreFiles(ctx context.Context, containerID string, files []project.File) ([]Mount, error) {
+func (s *Store) RestoreFiles(ctx context.Context, containerID, label string, files []project.File) ([]Mount, error) {
 	if err := checkID(containerID); err != nil {
 		return nil, err
 	}
 	var mounts []Mount
 	for i, f := range files {
-		m, err := s.restoreFile(ctx, containerID, i, f)
+		m, err := s.restoreFile(ctx, containerID, label, i, f)
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: %w", f.Kind, f.Name, err)
 		}
@@ -78,11 +81,11 @@ func (s *Store) RestoreFiles(ctx context.Context, containerID string, files []pr
 	return Order(mounts), nil
 }
 
-func (s *Store) restoreFile(ctx context.Context, containerID string, i int, f project.File) (Mount, error) {
+func (s *Store) restoreFile(ctx context.Context, containerID, label string, i int, f project.File) (Mount, error) {
 	if !path.IsAbs(f.Target) || path.Clean(f.Target) == "/" {
 		return Mount{}, fmt.Errorf("target %q is not a path of a file", f.Target)
 	}
-	asIs, err := mountedAsIs(f)
+	f, asIs, err := mountedAsIs(f, label)
 	if err != nil {
 		return Mount{}, err
 	}
@@ -98,28 +101,34 @@ func (s *Store) restoreFile(ctx context.Context, containerID string, i int, f pr
 		return Mount{}, err
 	}
 	dst := filepath.Join(dir, strconv.Itoa(i))
-	if err := place(dst, content, f); err != nil {
+	if err := place(dst, content, f, label); err != nil {
 		return Mount{}, err
 	}
 	return Mount{Type: "bind", Source: dst, Target: f.Target, Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"}}, nil
 }
 
-// mountedAsIs reports whether a file is mounted from its source.
-func mountedAsIs(f project.File) (bool, error) {
+// mountedAsIs reports whether a file is mounted from its source. One that is to
+// be as it is there, and is copied for its label, comes back with its owner and mode.
+func mountedAsIs(f project.File, label string) (project.File, bool, error) {
 	if f.Source == "" {
-		return false, nil
+		return f, false, nil
 	}
-	st, err := os.Stat(f.Source)
-	if err != nil {
-		return false, err
+	var st unix.Stat_t
+	if err := unix.Stat(f.Source, &st); err != nil {
+		return f, false, &os.PathError{Op: "stat", Path: f.Source, Err: err}
 	}
-	if st.IsDir() && !f.AsIs {
-		return false, fmt.Errorf("%s is a folder: it cannot be given an owner or mode", f.Source)
+	kind := st.Mode & unix.S_IFMT
+	if kind == unix.S_IFDIR && !f.AsIs {
+		return f, false, fmt.Errorf("%s is a folder: it cannot be given an owner or mode", f.Source)
 	}
-	if !st.IsDir() && !st.Mode().IsRegular() {
-		return false, fmt.Errorf("%s is neither a file nor a folder", f.Source)
+	if kind != unix.S_IFDIR && kind != unix.S_IFREG {
+		return f, false, fmt.Errorf("%s is neither a file nor a folder", f.Source)
 	}
-	return f.AsIs, nil
+	if f.AsIs && kind == unix.S_IFREG && label != "" {
+		f.UID, f.GID, f.Mode = st.Uid, st.Gid, st.Mode&0o7777
+		return f, false, nil
+	}
+	return f, f.AsIs, nil
 }
 
 func (s *Store) content(containerID string, f project.File) ([]byte, error) {
@@ -140,7 +149,7 @@ func (s *Store) content(containerID string, f project.File) ([]byte, error) {
 
 // place writes what the container sees, whole: a new file each time, since a
 // container that still runs may have the old one.
-func place(dst string, content []byte, f project.File) (retErr error) {
+func place(dst string, content []byte, f project.File, label string) (retErr error) {
 	tmp, err := os.CreateTemp(filepath.Dir(dst), ".new-")
 	if err != nil {
 		return err
@@ -158,6 +167,9 @@ func place(dst string, content []byte, f project.File) (retErr error) {
 		return err
 	}
 	if err := unix.Fchmod(int(tmp.Fd()), f.Mode&0o7777&^0o222); err != nil {
+		return err
+	}
+	if err := filelabel.Set(tmp.Name(), label); err != nil {
 		return err
 	}
 	return os.Rename(tmp.Name(), dst)

@@ -50,7 +50,7 @@ func TestFiles(t *testing.T) {
 	}
 	restore := func() map[string]Mount {
 		t.Helper()
-		mounts, err := s.RestoreFiles(t.Context(), "c1", files)
+		mounts, err := s.RestoreFiles(t.Context(), "c1", "", files)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestFilesComeAndGo(t *testing.T) {
 				if err := s.WriteFiles(t.Context(), id, files, map[string][]byte{"secret/s": []byte("x")}); err != nil {
 					t.Error(err)
 				}
-				mounts, err := s.RestoreFiles(t.Context(), id, files)
+				mounts, err := s.RestoreFiles(t.Context(), id, "", files)
 				if err != nil {
 					t.Error(err)
 					return
@@ -237,7 +237,7 @@ func TestFilesThatCannotBe(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.file.Kind, tt.file.Name = "secret", "s"
-			_, err := s.RestoreFiles(t.Context(), "c1", []project.File{tt.file})
+			_, err := s.RestoreFiles(t.Context(), "c1", "", []project.File{tt.file})
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got %v\nwant %s", err, tt.want)
 			}
@@ -305,7 +305,7 @@ func TestCheck(t *testing.T) {
 			p := parse(t, strings.ReplaceAll(yaml, "DIR", dir))
 			before := entries(t, dir) + entries(t, s.root.State)
 			got := ""
-			if err := s.Check(p, []string{"web", "db"}); err != nil {
+			if err := s.Check(p, []string{"web", "db"}, false); err != nil {
 				got = err.Error()
 			}
 			if want := strings.ReplaceAll(tt.want, "DIR", dir); got != want {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/compose-first/compose/internal/filelabel"
 )
 
 // deviceFillDir is fillDir for a volume with a device: inside its data, since
@@ -18,7 +20,7 @@ const deviceFillDir = ".compose-fill"
 // whatever number of containers come at the same time and however often it is
 // interrupted: into a folder beside the data first, then, when the record says
 // that this copy is whole, entry by entry into the data.
-func (s *Store) fill(ctx context.Context, name, target string, rootfs *lazyRootfs) (retErr error) {
+func (s *Store) fill(ctx context.Context, name, target, label string, rootfs *lazyRootfs) (retErr error) {
 	defer wrap(&retErr, "fill volume %s from the image", name)
 	if r, err := s.read(name); err != nil || settled(r) {
 		return err
@@ -33,7 +35,7 @@ func (s *Store) fill(ctx context.Context, name, target string, rootfs *lazyRootf
 		return err
 	}
 	if r.Fill != fillMoving {
-		copied, err := s.copyFromImage(ctx, r, target, rootfs)
+		copied, err := s.copyFromImage(ctx, r, target, label, rootfs)
 		if err != nil || !copied {
 			return err
 		}
@@ -64,7 +66,7 @@ func (s *Store) filling(r record) string {
 
 // copyFromImage makes a whole copy beside the data of a volume. It reports
 // false when the volume has content already or the image has no such folder.
-func (s *Store) copyFromImage(ctx context.Context, r record, target string, rootfs *lazyRootfs) (_ bool, retErr error) {
+func (s *Store) copyFromImage(ctx context.Context, r record, target, label string, rootfs *lazyRootfs) (_ bool, retErr error) {
 	dir := s.filling(r)
 	if err := os.RemoveAll(dir); err != nil { // of an interrupted copy
 		return false, err
@@ -97,7 +99,10 @@ func (s *Store) copyFromImage(ctx context.Context, r record, target string, root
 		return false, err
 	}
 	defer dst.Close()
-	return true, copyTree(ctx, src, dst)
+	if err := copyTree(ctx, src, dst); err != nil {
+		return false, err
+	}
+	return true, filelabel.Tree(ctx, dir, label)
 }
 
 func isEmpty(dir string) (bool, error) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"github.com/compose-first/compose/internal/filelabel"
 	"github.com/compose-first/compose/project"
 )
 
@@ -32,6 +33,7 @@ type PrepareConfig struct {
 	ContainerID string
 	Project     string // of anonymous volumes that name none
 	Mounts      []Want
+	Label       string // SELinux label of the container's own files; "" without SELinux
 
 	// Rootfs mounts the files of the container's image read-only until release
 	// is called. It is called at most once, and only when a volume is to be
@@ -85,13 +87,14 @@ func (s *Store) Prepare(ctx context.Context, c PrepareConfig) (_ Prepared, retEr
 // Restore makes sure, before each start of a container, that the sources of
 // its recorded mounts are there: volumes with a device are mounted again after
 // a reboot, a volume or folder that was deleted by hand is made again. A
-// source that may not be made and is gone is an error.
-func (s *Store) Restore(ctx context.Context, containerID string, mounts []project.MountInfo) error {
+// source that may not be made and is gone is an error. They get their SELinux
+// labels; label is that of the container's own files, "" without SELinux.
+func (s *Store) Restore(ctx context.Context, containerID, label string, mounts []project.MountInfo) error {
 	if err := checkID(containerID); err != nil {
 		return err
 	}
 	for i, m := range mounts {
-		if err := s.restoreOne(ctx, containerID, i, m); err != nil {
+		if err := s.restoreOne(ctx, containerID, label, i, m); err != nil {
 			return fmt.Errorf("mount at %s: %w", m.Target, err)
 		}
 	}
@@ -102,7 +105,7 @@ func (s *Store) prepareOne(ctx context.Context, c PrepareConfig, w Want, rootfs 
 	info := w.Info
 	switch info.Type {
 	case TypeVolume:
-		return s.prepareVolume(ctx, c.ContainerID, c.Project, w, rootfs)
+		return s.prepareVolume(ctx, c, w, rootfs)
 	case TypeBind:
 		return info, ensureSource(info)
 	case TypeImage:
@@ -118,14 +121,14 @@ func (s *Store) prepareOne(ctx context.Context, c PrepareConfig, w Want, rootfs 
 	return info, nil
 }
 
-func (s *Store) prepareVolume(ctx context.Context, containerID, owner string, w Want, rootfs *lazyRootfs) (project.MountInfo, error) {
+func (s *Store) prepareVolume(ctx context.Context, c PrepareConfig, w Want, rootfs *lazyRootfs) (project.MountInfo, error) {
 	info, v := w.Info, w.Volume
 	if info.Name == "" {
-		info.Name = anonymousName(containerID, info.Target)
+		info.Name = anonymousName(c.ContainerID, info.Target)
 	}
 	v.Name = info.Name
 	if v.Anonymous && v.Project == "" {
-		v.Project = owner
+		v.Project = c.Project
 	}
 	v, err := s.ready(ctx, v)
 	if err != nil {
@@ -135,7 +138,11 @@ func (s *Store) prepareVolume(ctx context.Context, containerID, owner string, w 
 	if has(info, wordNoCopy) || valueOf(info, prefixSubpath) != "" || rootfs.mount == nil {
 		return info, nil
 	}
-	return info, s.fill(ctx, v.Name, info.Target, rootfs)
+	label, err := labelOf(info, c.Label)
+	if err != nil {
+		return info, err
+	}
+	return info, s.fill(ctx, v.Name, info.Target, label, rootfs)
 }
 
 // anonymousName returns the name of a container's anonymous volume: as random
@@ -159,19 +166,29 @@ func (s *Store) ready(ctx context.Context, v Volume) (Volume, error) {
 	return v, s.mountDevice(ctx, v)
 }
 
-func (s *Store) restoreOne(ctx context.Context, containerID string, i int, m project.MountInfo) error {
+func (s *Store) restoreOne(ctx context.Context, containerID, label string, i int, m project.MountInfo) error {
+	label, err := labelOf(m, label)
+	if err != nil {
+		return err
+	}
 	switch m.Type {
 	case TypeVolume:
 		v := Volume{Name: m.Name, Driver: DriverLocal, Anonymous: m.Anonymous, External: !m.Anonymous}
-		if _, err := s.ready(ctx, v); err != nil {
+		if v, err = s.ready(ctx, v); err != nil {
+			return err
+		}
+		if err := s.labelVolume(ctx, v, label); err != nil {
 			return err
 		}
 	case TypeBind:
 		if err := ensureSource(m); err != nil {
 			return err
 		}
+		if err := filelabel.Host(ctx, m.Source, label); err != nil {
+			return err
+		}
 	}
-	_, err := s.mount(containerID, i, m)
+	_, err = s.mount(containerID, i, m)
 	return err
 }
 

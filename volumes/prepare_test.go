@@ -354,10 +354,10 @@ func TestAnonymous(t *testing.T) {
 	if err := s.Remove(t.Context(), first.Name); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Restore(t.Context(), "c1", []project.MountInfo{first}); err != nil {
+	if err := s.Restore(t.Context(), "c1", "", []project.MountInfo{first}); err != nil {
 		t.Errorf("restored after it was deleted: %v", err)
 	}
-	if err := s.Restore(t.Context(), "c1", []project.MountInfo{named("shop_gone", "/d")}); !errors.Is(err, ErrNotFound) {
+	if err := s.Restore(t.Context(), "c1", "", []project.MountInfo{named("shop_gone", "/d")}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a named volume that is gone: %v", err)
 	}
 }
@@ -375,7 +375,7 @@ func TestBind(t *testing.T) {
 	if err := os.RemoveAll(filepath.Dir(made)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Restore(t.Context(), "c1", p.Infos); err != nil { // a later start makes it too
+	if err := s.Restore(t.Context(), "c1", "", p.Infos); err != nil { // a later start makes it too
 		t.Error(err)
 	}
 	_, err := s.Prepare(t.Context(), PrepareConfig{ContainerID: "c1", Mounts: []Want{bind(filepath.Join(dir, "gone"))}})
@@ -432,7 +432,7 @@ func TestSubpath(t *testing.T) {
 		if b, _ := os.ReadFile(file); string(b) != "inside" {
 			t.Errorf("%s: it has %q", sub, b)
 		}
-		if err := s.Restore(t.Context(), "c1", p.Infos); err != nil {
+		if err := s.Restore(t.Context(), "c1", "", p.Infos); err != nil {
 			t.Error(err)
 		}
 	}

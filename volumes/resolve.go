@@ -29,7 +29,7 @@ const (
 // which Prepare chooses. For TypeImage Info.Source is the image's reference.
 // Info.Options has, for a tmpfs, its mount options; else words of which each
 // is there at most once: ro, nocopy, create (a missing bind source is made, as
-// a folder), a propagation mode, subpath=DIR, recursive=MODE.
+// a folder), a propagation mode, subpath=DIR, recursive=MODE, z or Z (SELinux labels).
 type Want struct {
 	Info   project.MountInfo
 	Key    string // where it comes from, "services.web.volumes[0]"
@@ -267,6 +267,11 @@ func volumeMount(p *project.Project, v types.ServiceVolumeConfig) (Want, error) 
 	if err != nil {
 		return Want{}, err
 	}
+	if v.Bind != nil { // of the short form, "data:/data:Z"
+		if words, err = withSELinux(words, v.Bind.SELinux); err != nil {
+			return Want{}, err
+		}
+	}
 	info := project.MountInfo{Type: TypeVolume, Target: v.Target, Options: words}
 	if v.Source == "" {
 		info.Anonymous = true
@@ -314,6 +319,9 @@ func bindMount(p *project.Project, v types.ServiceVolumeConfig) (Want, error) {
 			return Want{}, fmt.Errorf("bind.recursive: unknown mode %q: there are %s", block.Recursive, strings.Join(recursives, ", "))
 		}
 		words = append(words, prefixRecursive+block.Recursive)
+	}
+	if words, err = withSELinux(words, block.SELinux); err != nil {
+		return Want{}, err
 	}
 	return Want{Info: project.MountInfo{Type: TypeBind, Source: source, Target: v.Target, Options: words}}, nil
 }

@@ -82,7 +82,7 @@ func TestResolve(t *testing.T) {
 		{"the image's volumes, but where something else is mounted", "volumes: ['data:/d/']\ntmpfs: /t", "/d /t/ v x/../y",
 			"volume shop_data /d []\ntmpfs  /t [nosuid nodev noexec]\nanonymous kept /v []\nanonymous  /y []"},
 		{"short binds: relative, home, absolute; made when missing", "volumes: ['./src:/s', '~/x:/x:ro,rshared', '/abs/../etc:/e:z']", "",
-			"bind /etc /e [create]\nbind /shop/src /s [create]\nbind /home/me/x /x [ro create rshared]"},
+			"bind /etc /e [create z]\nbind /shop/src /s [create]\nbind /home/me/x /x [ro create rshared]"},
 		{"a long bind is made when missing too, unless it says otherwise", "volumes:\n- {type: bind, source: ./a, target: /a}\n- {type: bind, source: ./b, target: /b, bind: {create_host_path: false, recursive: disabled}}", "",
 			"bind /shop/a /a [create]\nbind /shop/b /b [recursive=disabled]"},
 		{"outer targets first", "volumes: ['data:/a/b/c', './x:/a', 'named:/a/b']\ntmpfs: ['/a/b/c/d']", "/",

@@ -225,7 +225,7 @@ func TestDevice(t *testing.T) {
 		if err := s.Unmount(); err != nil { // as a reboot does
 			t.Fatal(err)
 		}
-		if err := s.Restore(t.Context(), "c1", infos); err != nil {
+		if err := s.Restore(t.Context(), "c1", "", infos); err != nil {
 			t.Fatal(err)
 		}
 		if below, _ := mountsBelow(s.root.Volumes()); len(below) != 2 {

@@ -17,6 +17,8 @@ const (
 	wordReadOnly    = "ro"
 	wordNoCopy      = "nocopy"
 	wordCreate      = "create"
+	wordShared      = types.SELinuxShared  // z
+	wordOwn         = types.SELinuxPrivate // Z
 	prefixSubpath   = "subpath="
 	prefixRecursive = "recursive="
 )
@@ -58,6 +60,18 @@ func withSubpath(words []string, subpath string) ([]string, error) {
 		return nil, fmt.Errorf("subpath %q has a control character", subpath)
 	}
 	return append(words, prefixSubpath+filepath.Clean(subpath)), nil
+}
+
+// withSELinux adds who may use what is mounted to words: z, all containers, or
+// Z, this one.
+func withSELinux(words []string, mode string) ([]string, error) {
+	switch mode {
+	case "":
+		return words, nil
+	case wordShared, wordOwn:
+		return append(words, mode), nil
+	}
+	return nil, fmt.Errorf("bind.selinux: unknown mode %q: there are %s and %s", mode, wordShared, wordOwn)
 }
 
 // valueOf returns what follows prefix in that word of m, or "".

@@ -57,6 +57,7 @@ var Libraries = []Library{
 	{"github.com/vishvananda/netlink", []string{"netplan", "internal/enginetest"}, "interfaces and routes are netplan's subject; tests look for what it left"},
 	{"github.com/google/nftables", []string{"netplan", "internal/enginetest"}, "packet filters are netplan's subject; tests look for what it left"},
 	{"github.com/miekg/dns", []string{"netplan"}, "names are netplan's subject"},
+	{"github.com/opencontainers/selinux", []string{"engine", "internal/filelabel", "doctor"}, "which label is the engine's to say, files get it in one way; the doctor looks"},
 }
 
 // Breach returns why the package at path from, relative to the module, may not
