@@ -205,7 +205,7 @@ func (c *Client) joinedLabel(ctx context.Context, cfg CreateConfig) (string, err
 	case len(labels) == 0 || slices.Contains(labels, ""):
 		return "", nil
 	case labels[0] != labels[len(labels)-1]:
-		return "", errors.New("pid and ipc join containers with different SELinux labels: say which it is to have with security_opt, label=level:")
+		return "", errors.New("pid and ipc join containers with different SELinux labels: choose one with label=level: in security_opt")
 	}
 	return labels[0], nil
 }
