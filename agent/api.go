@@ -41,10 +41,10 @@ func (a *agent) serve(ctx context.Context, l net.Listener) error {
 		_ = json.NewEncoder(w).Encode(Status{Version: a.Version, Containerd: a.Containerd, PID: os.Getpid(), Booting: a.restarts.booting(), Goroutines: runtime.NumGoroutine()})
 	})
 	mux.HandleFunc("POST /ready", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, a.ready(r.Context(), r.FormValue("id")))
+		answer(w, whenThere(r.Context(), func(ctx context.Context) error { return a.ready(ctx, r.FormValue("id")) }))
 	})
 	mux.HandleFunc("POST /sync", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, a.cache.sync(r.Context()))
+		answer(w, whenThere(r.Context(), a.cache.sync))
 	})
 	mux.HandleFunc("POST /rest", func(http.ResponseWriter, *http.Request) { a.restarts.rest() })
 	server := &http.Server{Handler: mux, BaseContext: func(net.Listener) context.Context { return ctx }}
@@ -62,6 +62,19 @@ func answer(w http.ResponseWriter, err error) {
 		http.Error(w, err.Error(), http.StatusNotFound)
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
+// whenThere does what needs containerd, again while that does not answer: the
+// agent is about to have it back.
+func whenThere(ctx context.Context, act func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, backWithin)
+	defer cancel()
+	for {
+		err := act(ctx)
+		if !errors.Is(err, engine.ErrUnavailable) || pause(limited, firstReconnect) != nil {
+			return err
+		}
 	}
 }
 

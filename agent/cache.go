@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +34,9 @@ const (
 	// to which it doubles.
 	firstReconnect = 50 * time.Millisecond
 	lastReconnect  = 2 * time.Second
+
+	// backWithin is how long a command waits for containerd to be back.
+	backWithin = 10 * time.Second
 )
 
 // cache knows the containers. It lists them first, then follows events, and
@@ -231,6 +235,9 @@ func (c *cache) listAndAnswer(ctx context.Context, done chan error) error {
 		}
 	}
 	applied, err := c.list(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, context.Cause(ctx))
+	}
 	for _, d := range waiting {
 		d <- errors.Join(applied, err)
 	}

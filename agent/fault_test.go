@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/compose-first/compose/engine"
@@ -76,12 +77,14 @@ func TestKilledContainerd(t *testing.T) {
 	})
 	until(t, "healthy", func() bool { return h.inspect().Health == "healthy" })
 	before := c.inspect()
+	asked := askAllTheTime(t, c.id)
 	kill(t, "containerd")
 	took := until(t, "the agent has it back", func() bool {
 		_, err := client.Inspect(t.Context(), c.id)
 		return pidOf("containerd") != 0 && err == nil
 	})
 	t.Logf("back after %v", took)
+	asked()
 	if now := c.inspect(); now.PID != before.PID || now.State != "running" {
 		t.Errorf("the container is %s, process %d, before %d", now.State, now.PID, before.PID)
 	}
@@ -89,6 +92,38 @@ func TestKilledContainerd(t *testing.T) {
 	h.run("touch /tmp/ill")
 	until(t, "its health is followed again", func() bool { return h.inspect().Health == "unhealthy" })
 	checkCounting(t, c.log())
+}
+
+// askAllTheTime asks the agent for what commands want of it, until the returned
+// function is called, which reports what failed.
+func askAllTheTime(t *testing.T, id string) (stop func()) {
+	t.Helper()
+	done := make(chan struct{})
+	var g errgroup.Group
+	for _, ask := range []func() error{
+		func() error { return Find(root).Ready(t.Context(), id) },
+		func() error { return Find(root).Sync(t.Context()) },
+	} {
+		g.Go(func() error {
+			for {
+				if err := ask(); err != nil {
+					return err
+				}
+				select {
+				case <-done:
+					return nil
+				default:
+				}
+			}
+		})
+	}
+	return func() {
+		t.Helper()
+		close(done)
+		if err := g.Wait(); err != nil {
+			t.Errorf("a command was told: %v", err)
+		}
+	}
 }
 
 func TestBridgeTakenAway(t *testing.T) {

@@ -36,11 +36,19 @@ type classified struct {
 func (e *classified) Error() string   { return e.cause.Error() }
 func (e *classified) Unwrap() []error { return []error{e.class, e.cause} }
 
+// connectionClosing is what a call says that meets the end of its own
+// connection, which the agent closes when it makes another.
+// Source: google.golang.org/grpc, ErrClientConnClosing.
+const connectionClosing = "grpc: the client connection is closing"
+
 // edge turns an error of containerd, native or from gRPC, into ours: the text
 // without gRPC's wrapping, and the class for errors.Is.
 func edge(err error) error {
 	if err == nil {
 		return nil
+	}
+	if strings.Contains(err.Error(), connectionClosing) {
+		return &classified{class: ErrUnavailable, cause: ErrUnavailable}
 	}
 	if _, is := status.FromError(err); is {
 		err = errgrpc.ToNative(err)

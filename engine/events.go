@@ -45,6 +45,7 @@ type Event struct {
 func (c *Client) Events(ctx context.Context, projectName string) (<-chan Event, <-chan error) {
 	out, errs := make(chan Event), make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
+	once := context.WithValue(ctx, noRetry{}, true) // the stream ends with its connection, and says so at once
 	envelopes, failed := c.conn.Subscribe(ctx, `namespace==`+Namespace+`,topic~="^/(containers|tasks)/"`)
 	go func() {
 		defer cancel()
@@ -58,7 +59,7 @@ func (c *Client) Events(ctx context.Context, projectName string) (<-chan Event, 
 					continue
 				}
 				e, ok := eventOf(envelope)
-				if !ok || !known.complete(ctx, &e, projectName) {
+				if !ok || !known.complete(once, &e, projectName) {
 					continue
 				}
 				select {
