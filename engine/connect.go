@@ -39,6 +39,7 @@ const (
 	connectTimeout  = 5 * time.Second        // for the first answer
 	reconnectDelay  = 250 * time.Millisecond // longest pause between two attempts to reconnect
 	reconnectWithin = 10 * time.Second       // a read outlasts a restart of containerd this long
+	shimPatience    = 30 * time.Second       // a read asks this long for what a shim does not answer
 )
 
 // Config says which containerd a Client talks to and where files are kept.
@@ -161,9 +162,15 @@ type noRetry struct{}
 // reads are the ends of the methods that can be asked again without harm.
 var reads = []string{"/Get", "/List", "/Info", "/Stat", "/Mounts", "/Version", "/Wait", "/ListPids", "/Status", "/Usage"}
 
-// retryReads asks again, while containerd restarts, what changes nothing.
+// retryReads asks again, while containerd restarts or a shim is slow to answer
+// it, what changes nothing.
 func retryReads(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	begun := time.Now()
 	err := invoke(ctx, method, req, reply, cc, opts...)
+	for gaveUp(ctx, err) && isRead(method) && time.Since(begun) < shimPatience {
+		slog.DebugContext(ctx, "a shim does not answer containerd, asking again", "method", method)
+		err = invoke(ctx, method, req, reply, cc, opts...)
+	}
 	if status.Code(err) != codes.Unavailable || ctx.Value(noRetry{}) != nil || !isRead(method) {
 		return err
 	}
@@ -172,6 +179,11 @@ func retryReads(ctx context.Context, method string, req, reply any, cc *grpc.Cli
 		return err
 	}
 	return invoke(ctx, method, req, reply, cc, opts...)
+}
+
+// gaveUp tells whether it was containerd that ran out of patience, with a shim.
+func gaveUp(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && status.Code(err) == codes.DeadlineExceeded
 }
 
 // traceCalls logs how long containerd took for each call.

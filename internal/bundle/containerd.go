@@ -176,6 +176,13 @@ disabled_plugins = [
 [debug]
   level = "warn"
 
+# On a busy machine a shim takes long to answer. containerd leaves one that has
+# not answered in time out of its list, as if the container had ended, and takes
+# one for dead that does not answer when containerd starts.
+[timeouts]
+  "io.containerd.timeout.task.state" = "20s"
+  "io.containerd.timeout.shim.load" = "30s"
+
 [plugins.'io.containerd.server.v1.grpc']
   address = %q
 
