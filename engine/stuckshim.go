@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -41,32 +42,51 @@ type shim struct {
 // freeCalls has shims that will never serve ended while a call for a task waits
 // for its answer: that then fails as if the shim had ended, which it has.
 func freeCalls(address string) grpc.UnaryClientInterceptor {
+	looks := &looks{address: address}
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		if !strings.HasPrefix(method, "/containerd.services.tasks.v1.Tasks/") || strings.HasSuffix(method, "/Wait") {
 			return invoke(ctx, method, req, reply, cc, opts...)
 		}
 		answered := make(chan struct{})
 		defer close(answered)
-		defer time.AfterFunc(stuckAfter, func() { endForsaken(ctx, address, answered) }).Stop()
+		defer time.AfterFunc(stuckAfter, func() { looks.until(ctx, answered) }).Stop()
 		return invoke(ctx, method, req, reply, cc, opts...)
 	}
 }
 
-// endForsaken ends shims whose folder was removed before they served, until
-// the call that waits is answered.
-func endForsaken(ctx context.Context, address string, answered <-chan struct{}) {
+// looks are those of a client at the shims of its containerd. On a busy machine
+// many calls wait at once: one look does for all.
+type looks struct {
+	address string
+	mu      sync.Mutex // guards last
+	last    time.Time
+}
+
+// until looks again and again while a call waits.
+func (l *looks) until(ctx context.Context, answered <-chan struct{}) {
 	for {
-		for _, s := range shims(address) {
-			if !s.starting && s.forsaken() {
-				s.end(ctx)
-			}
-		}
+		l.endForsaken(ctx)
 		select {
 		case <-answered:
 			return
 		case <-time.After(stuckAfter):
 		}
 	}
+}
+
+// endForsaken ends shims whose folder was removed before they served.
+func (l *looks) endForsaken(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.last) < stuckAfter {
+		return
+	}
+	for _, s := range shims(l.address) {
+		if !s.starting && s.forsaken() {
+			s.end(ctx)
+		}
+	}
+	l.last = time.Now()
 }
 
 // makingTask notes that a container's task is being made, until done.
