@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/selinux/go-selinux"
+
 	"github.com/compose-first/compose/internal/filelabel"
 	"github.com/compose-first/compose/project"
 )
@@ -130,7 +132,7 @@ func TestSELinux(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := func(change ...func(*CreateConfig)) CreateConfig {
-		cfg := CreateConfig{ID: NewID(), Image: image, Record: project.Record{NetworkMode: "none"}, Labels: map[string]string{project.LabelProject: "test"}}
+		cfg := CreateConfig{ID: NewID(), Image: image, Record: project.Record{NetworkMode: "none", Log: project.Log{Driver: "json-file"}}, Labels: map[string]string{project.LabelProject: "test"}}
 		cfg.Name = "test-" + short(cfg.ID)
 		cfg.Service.Command = []string{"sleep", "1000"}
 		for _, f := range change {
@@ -234,6 +236,15 @@ func TestSELinux(t *testing.T) {
 	free := config(func(cfg *CreateConfig) { cfg.Service.SecurityOpt = []string{"label=disable"} })
 	if got, _ := makeOne(free); got != "" {
 		t.Errorf("an unconfined one has %q", got)
+	}
+	// The kernel gets the label with the mount of the root; one without SELinux
+	// refuses it, and the error shows what was asked for.
+	err = c.Start(ctx, free.ID)
+	switch {
+	case selinux.GetEnabled() && err != nil:
+		t.Errorf("start of an unconfined one: %v", err)
+	case !selinux.GetEnabled() && (err == nil || !strings.Contains(err.Error(), `context=\"system_u:object_r:container_file_t:s0:c1022,c1023\"`)):
+		t.Errorf("its root is not mounted with its label: %v", err)
 	}
 	beside := config(with(pid, free.ID))
 	if got, _ := makeOne(beside); !strings.HasSuffix(got, categories(beside.ID)) {

@@ -121,6 +121,39 @@ func TestTree(t *testing.T) {
 	})
 }
 
+// Somebody who exchanges a folder for a link to another, as a container may do
+// with what is mounted, has nothing labelled there.
+func TestTreeIsNotLedOutByARace(t *testing.T) {
+	const rounds = 300
+	top, outside := files(t)
+	folder, link := filepath.Join(top, "a"), filepath.Join(top, "out")
+	if err := os.WriteFile(filepath.Join(outside, "b"), nil, 0o600); err != nil { // a name that both have
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	exchanged := make(chan error, 1)
+	go func() {
+		for ctx.Err() == nil {
+			if err := unix.Renameat2(unix.AT_FDCWD, folder, unix.AT_FDCWD, link, unix.RENAME_EXCHANGE); err != nil {
+				exchanged <- err
+				return
+			}
+		}
+		exchanged <- nil
+	}()
+	before := Of(outside)
+	for i := range rounds {
+		if err := Tree(t.Context(), top, []string{own, other}[i%2]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-exchanged; err != nil {
+		t.Fatal(err)
+	}
+	checkLabels(t, before, outside, filepath.Join(outside, "file"), filepath.Join(outside, "b"))
+}
+
 // What the system needs keeps its label, by whatever way it is named.
 func TestGuarded(t *testing.T) {
 	t.Setenv("HOME", "/srv/me")
