@@ -52,6 +52,7 @@ func (c *Client) Events(ctx context.Context, projectName string) (<-chan Event, 
 		defer close(errs)
 		defer close(out)
 		known := labelMemory{client: c, labels: map[string]map[string]string{}}
+		told := newEndMemory()
 		for {
 			select {
 			case envelope := <-envelopes:
@@ -59,7 +60,7 @@ func (c *Client) Events(ctx context.Context, projectName string) (<-chan Event, 
 					continue
 				}
 				e, ok := eventOf(envelope)
-				if !ok || !known.complete(once, &e, projectName) {
+				if !ok || !told.first(e) || !known.complete(once, &e, projectName) {
 					continue
 				}
 				select {

@@ -96,7 +96,11 @@ func (c *Client) endTaskOf(ctx context.Context, id, group string) error {
 		if err := c.killTask(ctx, id, t.Status); err != nil {
 			return err
 		}
+		if t, err = c.getTask(ctx, id); err != nil {
+			return err
+		}
 	}
+	c.tellEnd(ctx, id, t)
 	return c.deleteTask(ctx, id, group)
 }
 

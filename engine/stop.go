@@ -154,6 +154,7 @@ func (c *Client) Settle(ctx context.Context, id string) (Container, error) {
 	if err != nil {
 		return Container{}, fmt.Errorf("settle %s: %w", short(id), err)
 	}
+	c.tellEnd(ctx, id, t)
 	if err := c.deleteTask(ctx, id, shimGroup(r.Spec)); err != nil {
 		return Container{}, fmt.Errorf("settle %s: %w", short(id), err)
 	}
