@@ -12,7 +12,6 @@ import (
 
 	tasks "github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types/task"
-	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/moby/sys/signal"
 
 	"github.com/compose-first/compose/project"
@@ -24,52 +23,53 @@ type exit struct {
 	at   time.Time
 }
 
-// Stop ends a running container: the signal ("" is that of its record, else
-// SIGTERM), then, grace later, SIGKILL. Its end is settled when Stop returns.
-// ErrNotFound if there is no such container; one that does not run is left alone.
+// Stop ends a running container: the signal ("" is SIGTERM), then, grace later,
+// SIGKILL. Its end is settled when Stop returns. ErrNotFound if there is no such
+// container; one that does not run is left alone.
 func (c *Client) Stop(ctx context.Context, id string, signal string, grace time.Duration) error {
-	r, err := c.containers.Get(ctx, id)
-	if err != nil {
-		return fmt.Errorf("stop %s: %w", short(id), edge(err))
+	err := c.stop(ctx, id, signal, grace)
+	if err == nil {
+		return nil
 	}
-	if err := c.stopRecorded(ctx, r, signal, grace); err != nil {
-		return fmt.Errorf("stop %s: %w", firstOf(r.Labels[project.LabelName], short(id)), err)
+	name := short(id)
+	if r, getErr := c.containers.Get(context.WithoutCancel(ctx), id); getErr == nil {
+		name = firstOf(r.Labels[project.LabelName], name)
 	}
-	return nil
+	return fmt.Errorf("stop %s: %w", name, err)
 }
 
-func (c *Client) stopRecorded(ctx context.Context, r containers.Container, name string, grace time.Duration) error {
-	t, err := c.getTask(ctx, r.ID)
-	if err != nil || t == nil {
+func (c *Client) stop(ctx context.Context, id, signal string, grace time.Duration) error {
+	t, err := c.getTask(ctx, id)
+	if err != nil {
 		return err
 	}
+	if t == nil {
+		_, err := c.containers.Get(ctx, id)
+		return edge(err)
+	}
 	if t.Status == task.Status_PAUSED || t.Status == task.Status_PAUSING {
-		if err := c.Unpause(ctx, r.ID); err != nil && !isNotFound(err) {
+		if err := c.Unpause(ctx, id); err != nil && !isNotFound(err) {
 			return err
 		}
 	}
 	if t.Status != task.Status_STOPPED {
-		if err := c.signalAndWait(ctx, r, name, grace); err != nil {
+		if err := c.signalAndWait(ctx, id, signal, grace); err != nil {
 			return err
 		}
 	}
-	_, err = c.Settle(ctx, r.ID)
+	_, err = c.Settle(ctx, id)
 	return err
 }
 
 // signalAndWait returns once the main process has ended, by itself or by SIGKILL.
-func (c *Client) signalAndWait(ctx context.Context, r containers.Container, name string, grace time.Duration) error {
-	if name == "" {
-		record, _ := readRecord(r) // without one the default serves
-		name = record.StopSignal
-	}
-	sig, err := parseSignal(name)
+func (c *Client) signalAndWait(ctx context.Context, id, signal string, grace time.Duration) error {
+	sig, err := parseSignal(signal)
 	if err != nil {
 		return err
 	}
-	ended := c.ended(ctx, r.ID)
+	ended := c.ended(ctx, id)
 	if grace > 0 && sig != syscall.SIGKILL {
-		if err := c.kill(ctx, r.ID, sig, false); err != nil && !isNotFound(err) {
+		if err := c.kill(ctx, id, sig, false); err != nil && !isNotFound(err) {
 			return err
 		}
 		timer := time.NewTimer(grace)
@@ -82,7 +82,7 @@ func (c *Client) signalAndWait(ctx context.Context, r containers.Container, name
 		case <-timer.C:
 		}
 	}
-	if err := c.kill(ctx, r.ID, syscall.SIGKILL, true); err != nil && !isNotFound(err) {
+	if err := c.kill(ctx, id, syscall.SIGKILL, true); err != nil && !isNotFound(err) {
 		return err
 	}
 	select {

@@ -48,7 +48,7 @@ func (h *Host) Check(ctx context.Context, plan scheduler.Plan) error {
 func (h *Host) checkSpecs(ctx context.Context, services []string) error {
 	var errs []error
 	for _, service := range services {
-		image, err := h.image(ctx, h.project, service)
+		image, err := h.imageFor(ctx, service)
 		if errors.Is(err, engine.ErrNotFound) {
 			continue
 		}

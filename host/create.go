@@ -18,7 +18,7 @@ import (
 // CreateContainer makes a container of a service, ready to be started. What it
 // needs of the network is decided here and made at its start.
 func (h *Host) CreateContainer(ctx context.Context, c scheduler.Create) (retErr error) {
-	image, err := h.image(ctx, h.project, c.Service)
+	image, err := h.imageFor(ctx, c.Service)
 	if err != nil {
 		return edge(err)
 	}
@@ -52,7 +52,7 @@ func (h *Host) CreateContainer(ctx context.Context, c scheduler.Create) (retErr 
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.created[c.Name] = cfg.ID
+	h.created[c.Name] = engine.Container{ID: cfg.ID, Name: c.Name, Record: cfg.Record, State: engine.StateCreated}
 	return nil
 }
 

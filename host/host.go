@@ -37,8 +37,10 @@ type Host struct {
 
 	mu      sync.Mutex
 	known   map[string]engine.Container // by ID, as observed before the run
-	created map[string]string           // ID by name, of this run
-	ports   map[hostPort]bool           // chosen in this run
+	created map[string]engine.Container // by name, of this run
+	stopped map[string]bool             // by ID, those that this run stopped
+	images  map[wantedImage]engine.Image
+	ports   map[hostPort]bool // chosen in this run
 	groups  *shimGroups
 	others  *neighbours // of all projects; nil until an address is needed
 	locks   []*lock.Lock
@@ -52,7 +54,9 @@ func (m *Machine) For(p *project.Project, containers []engine.Container, o Optio
 	h := &Host{
 		Machine: m, project: p, options: o,
 		known:   map[string]engine.Container{},
-		created: map[string]string{},
+		created: map[string]engine.Container{},
+		stopped: map[string]bool{},
+		images:  map[wantedImage]engine.Image{},
 		ports:   map[hostPort]bool{},
 		groups:  &shimGroups{},
 	}
@@ -77,15 +81,13 @@ func (h *Host) id(r scheduler.Ref) (string, error) {
 	if r.ID != "" {
 		return r.ID, nil
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if id, ok := h.created[r.Name]; ok {
-		return id, nil
+	if c, ok := h.madeAs(r.Name); ok {
+		return c.ID, nil
 	}
 	return "", fmt.Errorf("container %s: %w", r.Name, scheduler.ErrNotFound)
 }
 
-// container is what is known of the container that r names, asked for now.
+// container is the container that r names, asked for now.
 func (h *Host) container(ctx context.Context, r scheduler.Ref) (engine.Container, error) {
 	id, err := h.id(r)
 	if err != nil {
@@ -95,12 +97,32 @@ func (h *Host) container(ctx context.Context, r scheduler.Ref) (engine.Container
 	return c, edge(err)
 }
 
-// ContainerOf returns the ID of the container that this run created under name.
-func (h *Host) ContainerOf(name string) (id string, ok bool) {
+// recorded is container for those who only want what was fixed at its creation:
+// its names and its record. What has become of it since may be out of date.
+func (h *Host) recorded(ctx context.Context, r scheduler.Ref) (engine.Container, error) {
+	id, err := h.id(r)
+	if err != nil {
+		return engine.Container{}, err
+	}
+	if c, ok := h.known[id]; ok && c.RecordError == nil {
+		return c, nil
+	}
+	return h.container(ctx, r)
+}
+
+// madeAs is the container that this run created under name: it has not run
+// before.
+func (h *Host) madeAs(name string) (engine.Container, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	id, ok = h.created[name]
-	return id, ok
+	c, ok := h.created[name]
+	return c, ok
+}
+
+// ContainerOf returns the ID of the container that this run created under name.
+func (h *Host) ContainerOf(name string) (id string, ok bool) {
+	c, ok := h.madeAs(name)
+	return c.ID, ok
 }
 
 func (h *Host) warn(format string, args ...any) {

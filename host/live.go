@@ -110,11 +110,10 @@ func hashes(p *project.Project) (networks, vols map[string]string) {
 // digests has what the image of each service is now; one that is not there
 // has none. An image is asked for once, however many services have it.
 func (m *Machine) digests(ctx context.Context, p *project.Project) (map[string]string, error) {
-	type wanted struct{ name, platform string }
-	known := map[wanted]string{}
+	known := map[wantedImage]string{}
 	digests := make(map[string]string, len(p.Services))
 	for service, def := range p.Services {
-		w := wanted{p.ImageName(service), def.Platform}
+		w := wantedImage{p.ImageName(service), def.Platform}
 		digest, ok := known[w]
 		if !ok {
 			image, err := m.image(ctx, p, service)

@@ -18,10 +18,14 @@ import (
 // StartContainer starts a container by hand: a stop by hand before it is
 // forgotten.
 func (h *Host) StartContainer(ctx context.Context, r scheduler.Ref) error {
+	if c, isNew := h.madeAs(r.Name); isNew && (r.ID == "" || r.ID == c.ID) {
+		return edge(h.Start(ctx, c))
+	}
 	c, err := h.container(ctx, r)
 	if err != nil {
 		return err
 	}
+	h.noteStopped(c.ID, false)
 	switch c.State {
 	case engine.StateRunning:
 		return nil
@@ -38,7 +42,7 @@ func (h *Host) StartContainer(ctx context.Context, r scheduler.Ref) error {
 // of its secrets and configs: it sees them from its next start on. Those that
 // say nothing any more, as a variable that is not set, stay as they were.
 func (h *Host) renewFiles(ctx context.Context, c engine.Container) error {
-	if _, isNew := h.ContainerOf(c.Name); isNew || h.project == nil || len(c.Record.Files) == 0 {
+	if h.project == nil || len(c.Record.Files) == 0 {
 		return nil
 	}
 	contents, err := h.project.FileContents(c.Record.Service)
@@ -106,7 +110,7 @@ func (m *Machine) wire(ctx context.Context, id string, r project.Record) error {
 // StopContainer stops a container by hand. What its restart policy and its
 // ports need to know is written before the signal is sent.
 func (h *Host) StopContainer(ctx context.Context, r scheduler.Ref, timeout *time.Duration) error {
-	c, err := h.container(ctx, r)
+	c, err := h.recorded(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -117,13 +121,23 @@ func (h *Host) StopContainer(ctx context.Context, r scheduler.Ref, timeout *time
 	if timeout != nil {
 		grace = *timeout
 	}
-	return edge(h.Engine.Stop(ctx, c.ID, "", grace))
+	if err := h.Engine.Stop(ctx, c.ID, c.Record.StopSignal, grace); err != nil {
+		return edge(err)
+	}
+	h.noteStopped(c.ID, true)
+	return nil
+}
+
+func (h *Host) noteStopped(id string, stopped bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopped[id] = stopped
 }
 
 // markStopped writes down a stop by hand where somebody acts on it: the agent,
 // for restarts and published ports. Others are spared the write.
 func (h *Host) markStopped(ctx context.Context, c engine.Container) error {
-	if c.Stopped || (c.Record.Restart.Name == project.RestartNo && len(c.Record.Ports) == 0) {
+	if c.Record.Restart.Name == project.RestartNo && len(c.Record.Ports) == 0 {
 		return nil
 	}
 	return h.Engine.MarkStopped(ctx, c.ID, true)
@@ -132,7 +146,7 @@ func (h *Host) markStopped(ctx context.Context, c engine.Container) error {
 // KillContainer sends a signal. One that ends the container counts as a stop
 // by hand: its restart policy does not act.
 func (h *Host) KillContainer(ctx context.Context, r scheduler.Ref, signal string) error {
-	c, err := h.container(ctx, r)
+	c, err := h.recorded(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -147,17 +161,9 @@ func (h *Host) KillContainer(ctx context.Context, r scheduler.Ref, signal string
 // RemoveContainer removes a container. Its record goes last: until then a
 // command that was killed half way is finished by the next one.
 func (h *Host) RemoveContainer(ctx context.Context, r scheduler.Ref, anonymous bool) error {
-	c, err := h.container(ctx, r)
+	c, err := h.ended(ctx, r)
 	if err != nil {
 		return err
-	}
-	if c.PID != 0 {
-		if err := h.markStopped(ctx, c); err != nil {
-			return edge(err)
-		}
-		if err := h.Engine.Stop(ctx, c.ID, "SIGKILL", 0); err != nil {
-			return edge(err)
-		}
 	}
 	end, err := h.Engine.Begin(c.ID)
 	if err != nil {
@@ -172,6 +178,24 @@ func (h *Host) RemoveContainer(ctx context.Context, r scheduler.Ref, anonymous b
 		return h.removeAnonymous(ctx, c)
 	}
 	return nil
+}
+
+// ended is a container that is to be removed, which does not run any more.
+func (h *Host) ended(ctx context.Context, r scheduler.Ref) (engine.Container, error) {
+	h.mu.Lock()
+	stopped := h.stopped[r.ID]
+	h.mu.Unlock()
+	if stopped { // and nobody but this command starts it
+		return h.recorded(ctx, r)
+	}
+	c, err := h.container(ctx, r)
+	if err != nil || c.PID == 0 {
+		return c, err
+	}
+	if err := h.markStopped(ctx, c); err != nil {
+		return c, edge(err)
+	}
+	return c, edge(h.Engine.Stop(ctx, c.ID, "SIGKILL", 0))
 }
 
 // remove removes a container with all that it has in each room. Each part may

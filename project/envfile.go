@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"strconv"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
@@ -50,11 +49,11 @@ func (l *loading) fileTooMuch(path string, line int, err error) error {
 	return &Error{File: path, Line: line, Msg: err.Error(), cause: err}
 }
 
-var envFileFault = regexp.MustCompile(`(?s)^failed to read (.+?): (?:.*?line (\d+))?`)
+var envFileFault = pattern(`(?s)^failed to read (.+?): (?:.*?line (\d+))?`)
 
 func explainEnvFile(err error) error {
 	e := &Error{Msg: clip(err.Error()), cause: err}
-	if m := envFileFault.FindStringSubmatch(e.Msg); m != nil {
+	if m := envFileFault().FindStringSubmatch(e.Msg); m != nil {
 		e.File = m[1]
 		e.Line, _ = strconv.Atoi(m[2])
 	}

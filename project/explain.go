@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/compose-spec/compose-go/v2/format"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -25,10 +26,10 @@ func explain(err error, files []source) error {
 	}
 	e := &Error{Msg: plainer(err.Error()), cause: err}
 	defer func() { e.Msg = clip(e.Msg) }()
-	if m := parseFault.FindStringSubmatch(e.Msg); m != nil {
+	if m := parseFault().FindStringSubmatch(e.Msg); m != nil {
 		e.File = m[1]
 		e.Line, e.Column = faultLine(e.Msg)
-		e.Msg = duplicateFault.ReplaceAllString(e.Msg, "mapping key $1 already defined at line $2")
+		e.Msg = duplicateFault().ReplaceAllString(e.Msg, "mapping key $1 already defined at line $2")
 		return e
 	}
 	path := faultPath(e.Msg)
@@ -48,7 +49,7 @@ func explain(err error, files []source) error {
 	e.File, e.Line = at.file, at.line
 	e.Service, e.Key = splitPath(path, files)
 	if at.line > 0 { // which says the file already
-		e.Msg = strings.TrimSpace(validating.ReplaceAllString(e.Msg, ""))
+		e.Msg = strings.TrimSpace(validating().ReplaceAllString(e.Msg, ""))
 	}
 	if bounds, ok := ranges[e.Key]; ok && e.Service != "" && strings.HasSuffix(e.Msg, "must be a string") {
 		e.Msg = fmt.Sprintf("service %q: %s: %sis not %s", e.Service, e.Key, valueOf(files, e.Service, e.Key), bounds)
@@ -85,7 +86,7 @@ func valueOf(files []source, service, key string) string {
 	return ""
 }
 
-var validating = regexp.MustCompile(`^validating [^\n]+?: `)
+var validating = pattern(`^validating [^\n]+?: `)
 
 // explainLimit names the place of what is too much; compose-go tells it with
 // an error for each further place.
@@ -100,55 +101,61 @@ func explainLimit(err error, limit *limitError, files []source) error {
 	return e
 }
 
-var (
-	parseFault     = regexp.MustCompile(`(?s)^failed to parse (.+?): `)
-	lineFault      = regexp.MustCompile(`\bline (\d+)(?:, column (\d+))?`)
-	duplicateFault = regexp.MustCompile(`(?s)yaml: construct errors:\s*line \d+: line \d+: mapping key ("[^"]*") already defined at line (\d+).*`)
-	duplicateLine  = regexp.MustCompile(`line (\d+): mapping key`)
+// pattern is a regular expression, compiled when it is first used: most commands
+// have nothing to explain.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
-	falseSchema  = regexp.MustCompile(`(validating .+?:) (\S+)\.([^\s.]+) false schema`)
-	unknownKey   = regexp.MustCompile(`validating .+?: (\S*) ?additional properties '([^']+)'`)
-	schemaFault  = regexp.MustCompile(`^validating .+?: (\S+) `)
-	serviceFault = regexp.MustCompile(`^(?:service|job) "?([a-zA-Z0-9._-]+)"? (.*)`)
-	extendsFault = regexp.MustCompile(`^cannot extend service "([^"]+)"`)
-	includeFault = regexp.MustCompile("^(?:`include`|include )|^open |is not a file$")
-	invalidName  = regexp.MustCompile(`: (services|networks|volumes|secrets|configs|models): invalid name "([^"]*)"`)
-	wrongSection = regexp.MustCompile(`^(services|networks|volumes|secrets|configs|models|include) must be`)
-	anyPath      = regexp.MustCompile(`\b((?:services|networks|volumes|configs|secrets|models|include)(?:\.[^\s:'"]+|\[\d+\])+)`)
+var (
+	parseFault     = pattern(`(?s)^failed to parse (.+?): `)
+	lineFault      = pattern(`\bline (\d+)(?:, column (\d+))?`)
+	duplicateFault = pattern(`(?s)yaml: construct errors:\s*line \d+: line \d+: mapping key ("[^"]*") already defined at line (\d+).*`)
+	duplicateLine  = pattern(`line (\d+): mapping key`)
+
+	falseSchema  = pattern(`(validating .+?:) (\S+)\.([^\s.]+) false schema`)
+	unknownKey   = pattern(`validating .+?: (\S*) ?additional properties '([^']+)'`)
+	schemaFault  = pattern(`^validating .+?: (\S+) `)
+	serviceFault = pattern(`^(?:service|job) "?([a-zA-Z0-9._-]+)"? (.*)`)
+	extendsFault = pattern(`^cannot extend service "([^"]+)"`)
+	includeFault = pattern("^(?:`include`|include )|^open |is not a file$")
+	invalidName  = pattern(`: (services|networks|volumes|secrets|configs|models): invalid name "([^"]*)"`)
+	wrongSection = pattern(`^(services|networks|volumes|secrets|configs|models|include) must be`)
+	anyPath      = pattern(`\b((?:services|networks|volumes|configs|secrets|models|include)(?:\.[^\s:'"]+|\[\d+\])+)`)
 )
 
 // plainer words what compose-go says for people who write files: what a value
 // should be, rather than which function could not read it.
 func plainer(msg string) string {
-	msg = falseSchema.ReplaceAllString(msg, "$1 $2 additional properties '$3' not allowed")
+	msg = falseSchema().ReplaceAllString(msg, "$1 $2 additional properties '$3' not allowed")
 	for _, w := range wordings {
-		msg = w.form.ReplaceAllString(msg, w.plain)
+		msg = w.form().ReplaceAllString(msg, w.plain)
 	}
 	return msg
 }
 
 var wordings = []struct {
-	form  *regexp.Regexp
+	form  func() *regexp.Regexp
 	plain string
 }{
-	{regexp.MustCompile(`error while interpolating (\S+): failed to cast to expected type: strconv\.(?:Atoi|ParseInt|ParseUint): parsing ("(?:[^"\\]|\\.)*"): [a-z ]+`), "$1: $2 is not a whole number"},
-	{regexp.MustCompile(`error while interpolating (\S+): failed to cast to expected type: strconv\.ParseFloat: parsing ("(?:[^"\\]|\\.)*"): [a-z ]+`), "$1: $2 is not a number"},
-	{regexp.MustCompile(`error while interpolating (\S+): failed to cast to expected type: invalid boolean: (.*)`), `$1: "$2" is not a boolean: true or false`},
-	{regexp.MustCompile(`error while interpolating (\S+): (?:failed to cast to expected type: )?`), "$1: "},
-	{regexp.MustCompile(`\b(interval|timeout|start_period|start_interval|stop_grace_period) must be a string`), `$1 must be a time with its unit, as in "5s"`},
-	{regexp.MustCompile(`time: (?:unknown unit .* in|missing unit in|invalid) duration ("(?:[^"\\]|\\.)*")`), `$1 is not a time with its unit, as in "1m30s"`},
-	{regexp.MustCompile(`\bmust be a array`), "must be a list"},
-	{regexp.MustCompile(`: (services|networks|volumes|secrets|configs|models) additional properties '([^']*)' not allowed`), `: $1: invalid name "$2": only letters, digits and . _ - are allowed`},
+	{pattern(`error while interpolating (\S+): failed to cast to expected type: strconv\.(?:Atoi|ParseInt|ParseUint): parsing ("(?:[^"\\]|\\.)*"): [a-z ]+`), "$1: $2 is not a whole number"},
+	{pattern(`error while interpolating (\S+): failed to cast to expected type: strconv\.ParseFloat: parsing ("(?:[^"\\]|\\.)*"): [a-z ]+`), "$1: $2 is not a number"},
+	{pattern(`error while interpolating (\S+): failed to cast to expected type: invalid boolean: (.*)`), `$1: "$2" is not a boolean: true or false`},
+	{pattern(`error while interpolating (\S+): (?:failed to cast to expected type: )?`), "$1: "},
+	{pattern(`\b(interval|timeout|start_period|start_interval|stop_grace_period) must be a string`), `$1 must be a time with its unit, as in "5s"`},
+	{pattern(`time: (?:unknown unit .* in|missing unit in|invalid) duration ("(?:[^"\\]|\\.)*")`), `$1 is not a time with its unit, as in "1m30s"`},
+	{pattern(`\bmust be a array`), "must be a list"},
+	{pattern(`: (services|networks|volumes|secrets|configs|models) additional properties '([^']*)' not allowed`), `: $1: invalid name "$2": only letters, digits and . _ - are allowed`},
 }
 
 // faultLine reads the place of a YAML fault. A column that the parser leaves
 // out is the first.
 func faultLine(msg string) (line, column int) {
-	if m := duplicateLine.FindStringSubmatch(msg); m != nil {
+	if m := duplicateLine().FindStringSubmatch(msg); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		return line, 0
 	}
-	m := lineFault.FindStringSubmatch(msg)
+	m := lineFault().FindStringSubmatch(msg)
 	if m == nil {
 		return 0, 0
 	}
@@ -169,22 +176,22 @@ var serviceKeys = []struct{ text, key string }{
 
 // faultPath returns the dotted path that a text of compose-go is about, or "".
 func faultPath(msg string) string {
-	if m := unknownKey.FindStringSubmatch(msg); m != nil {
+	if m := unknownKey().FindStringSubmatch(msg); m != nil {
 		return strings.TrimPrefix(m[1]+"."+m[2], ".")
 	}
-	if m := invalidName.FindStringSubmatch(msg); m != nil {
+	if m := invalidName().FindStringSubmatch(msg); m != nil {
 		return m[1] + "." + m[2]
 	}
-	if m := wrongSection.FindStringSubmatch(msg); m != nil {
+	if m := wrongSection().FindStringSubmatch(msg); m != nil {
 		return m[1]
 	}
-	if m := schemaFault.FindStringSubmatch(msg); m != nil {
+	if m := schemaFault().FindStringSubmatch(msg); m != nil {
 		return m[1]
 	}
-	if m := extendsFault.FindStringSubmatch(msg); m != nil {
+	if m := extendsFault().FindStringSubmatch(msg); m != nil {
 		return "services." + m[1] + ".extends"
 	}
-	if m := serviceFault.FindStringSubmatch(msg); m != nil {
+	if m := serviceFault().FindStringSubmatch(msg); m != nil {
 		path := "services." + m[1]
 		for _, k := range serviceKeys {
 			if strings.HasPrefix(m[2], k.text) {
@@ -193,10 +200,10 @@ func faultPath(msg string) string {
 		}
 		return path
 	}
-	if m := anyPath.FindStringSubmatch(msg); m != nil {
+	if m := anyPath().FindStringSubmatch(msg); m != nil {
 		return strings.TrimRight(m[1], ".,")
 	}
-	if includeFault.MatchString(msg) {
+	if includeFault().MatchString(msg) {
 		return "include"
 	}
 	return ""

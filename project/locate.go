@@ -1,7 +1,6 @@
 package project
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,11 +89,11 @@ func descend(n *yaml.Node, path string, hops int) (line, depth int) {
 	return line, depth
 }
 
-var indexForm = regexp.MustCompile(`^(?:\[(\d{1,6})\]|(\d{1,6}))(.*)$`)
+var indexForm = pattern(`^(?:\[(\d{1,6})\]|(\d{1,6}))(.*)$`)
 
 // leadingIndex splits "[2].x" or "2.x" into 2 and ".x".
 func leadingIndex(path string) (index int, rest string, ok bool) {
-	m := indexForm.FindStringSubmatch(path)
+	m := indexForm().FindStringSubmatch(path)
 	if m == nil || m[2] != "" && m[3] != "" && m[3][0] != '.' {
 		return 0, "", false
 	}

@@ -130,7 +130,7 @@ func endTogether(ctx context.Context, r *rooms, containers []engine.Container) e
 	var g errgroup.Group // without a context: one that cannot be stopped does not spare the others
 	for _, c := range containers {
 		g.Go(func() error {
-			if err := r.engine.Stop(ctx, c.ID, "", c.Record.StopGrace); err != nil && !errors.Is(err, engine.ErrNotFound) {
+			if err := r.engine.Stop(ctx, c.ID, c.Record.StopSignal, c.Record.StopGrace); err != nil && !errors.Is(err, engine.ErrNotFound) {
 				return fmt.Errorf("stop %s: %w", c.Name, err)
 			}
 			return nil
