@@ -9,6 +9,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -50,7 +51,7 @@ func withEngine(m *testing.M) int {
 	} else {
 		code = m.Run()
 	}
-	if err := e.Close(ctx); err != nil {
+	if err := errors.Join(clean(ctx, e), e.Close(ctx)); err != nil {
 		fmt.Fprintln(os.Stderr, "after the last test:", err)
 		return 1
 	}

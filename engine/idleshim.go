@@ -1,18 +1,18 @@
 package engine
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/compose-first/compose/internal/process"
 )
@@ -77,13 +77,9 @@ func (c *Client) idleShims() ([]IdleShim, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	paths, err := socketPaths()
-	if err != nil {
-		return nil, err
-	}
 	held := make([][]string, len(all))
 	for i, s := range all {
-		held[i] = sockets(s.PID, paths)
+		held[i] = sockets(s.PID)
 	}
 	named, making, err := c.taskSockets()
 	if err != nil {
@@ -126,40 +122,33 @@ func (c *Client) taskSockets() (named, making map[string]bool, err error) {
 	return named, making, nil
 }
 
-// socketPaths are the paths of all unix sockets that have one, by inode.
-// Source: proc(5), /proc/net/unix: inode seventh, path eighth.
-func socketPaths() (map[string]string, error) {
-	f, err := os.Open("/proc/net/unix")
+// sockets are the paths of a process's unix sockets. The kernel is asked for
+// each: its list of all, /proc/net/unix, may lack some while others come and go.
+func sockets(pid int) []string {
+	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return nil, fmt.Errorf("list sockets: %w", err)
+		return nil // it has ended
 	}
-	defer f.Close()
-	paths := map[string]string{}
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if fields := strings.Fields(lines.Text()); len(fields) >= 8 {
-			paths[fields[6]] = strings.Join(fields[7:], " ")
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("list sockets: %w", err)
-	}
-	return paths, nil
-}
-
-// sockets are the paths of a process's unix sockets.
-func sockets(pid int, paths map[string]string) []string {
+	defer unix.Close(fd)
 	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
-	entries, _ := os.ReadDir(dir) // one that has ended holds none
-	all := map[string]bool{}
+	entries, _ := os.ReadDir(dir)
+	var all []string
 	for _, e := range entries {
-		target, _ := os.Readlink(filepath.Join(dir, e.Name()))
-		inode, isSocket := strings.CutPrefix(strings.TrimSuffix(target, "]"), "socket:[")
-		if path := paths[inode]; isSocket && path != "" {
-			all[path] = true
+		if target, _ := os.Readlink(filepath.Join(dir, e.Name())); !strings.HasPrefix(target, "socket:") {
+			continue
+		}
+		number, _ := strconv.Atoi(e.Name()) // the kernel writes numbers
+		socket, err := unix.PidfdGetfd(fd, number, 0)
+		if err != nil {
+			continue
+		}
+		name, _ := unix.Getsockname(socket)
+		unix.Close(socket)
+		if at, ok := name.(*unix.SockaddrUnix); ok && at.Name != "" {
+			all = append(all, at.Name)
 		}
 	}
-	return slices.Collect(maps.Keys(all))
+	return all
 }
 
 // parents are the processes that others hang on.
