@@ -17,6 +17,7 @@ import (
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/project"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -413,7 +414,20 @@ func TestEnginesOfOneMachine(t *testing.T) {
 		}
 	}
 
-	// Their tables still hold the subnets.
+	// Their tables still hold the subnets; one that is only just made, or is
+	// just going, holds none.
+	transact := func(do func(*nftables.Conn, *nftables.Table)) {
+		c, err := nftables.New()
+		if err == nil {
+			do(c, &nftables.Table{Name: "compose-0badcafe", Family: nftables.TableFamilyINet})
+			err = c.Flush()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	transact(func(c *nftables.Conn, empty *nftables.Table) { c.AddTable(empty) })
+	defer transact(func(c *nftables.Conn, empty *nftables.Table) { c.DelTable(empty) })
 	late := newHost(t)
 	n, err := Define("shop", "late", "hash", types.NetworkConfig{})
 	if err == nil {

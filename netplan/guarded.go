@@ -3,11 +3,11 @@ package netplan
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/bits"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -29,7 +29,7 @@ func (h *Host) guarded() ([]netip.Prefix, error) {
 				continue
 			}
 			elements, err := c.GetSetElements(newTable(t.Name).subnets[0])
-			if errors.Is(err, unix.ENOENT) {
+			if missing(err) {
 				continue // deleted meanwhile, or not filled yet
 			}
 			if err != nil {
@@ -40,6 +40,12 @@ func (h *Host) guarded() ([]netip.Prefix, error) {
 		return nil
 	})
 	return all, err
+}
+
+// missing reports whether the kernel has no such set or table. Of what it says
+// to a listing, the library hands on no more than the text.
+func missing(err error) bool {
+	return err != nil && strings.Contains(err.Error(), unix.ENOENT.Error())
 }
 
 // subnetsOf reads the rows that interval has made: a first address, and the one
