@@ -29,7 +29,8 @@ func answering(t *testing.T, handle func(w dns.ResponseWriter, q *dns.Msg)) stri
 
 // Many askers of one name are one question upstream, each answered under its own id.
 func TestSameQuestionOnce(t *testing.T) {
-	var asked atomic.Int32
+	const askers = 20
+	var asked, waiting atomic.Int32
 	release := make(chan struct{})
 	up := answering(t, func(w dns.ResponseWriter, q *dns.Msg) {
 		asked.Add(1)
@@ -40,7 +41,7 @@ func TestSameQuestionOnce(t *testing.T) {
 	})
 	f := newForwarder()
 	var running sync.WaitGroup
-	for i := range 20 {
+	for i := range askers {
 		running.Go(func() {
 			q := new(dns.Msg).SetQuestion("one.example.", dns.TypeA)
 			q.Id = uint16(i)
@@ -49,7 +50,7 @@ func TestSameQuestionOnce(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			b, err := f.ask(context.Background(), []string{up}, q, raw)
+			b, err := f.ask(waiter{t.Context(), &waiting}, []string{up}, q, raw)
 			if err != nil {
 				t.Error(err)
 				return
@@ -59,12 +60,23 @@ func TestSameQuestionOnce(t *testing.T) {
 			}
 		})
 	}
-	waitFor(t, "the question to be upstream", func() bool { return asked.Load() > 0 })
+	waitFor(t, "all to wait for the one that is upstream", func() bool { return asked.Load() > 0 && waiting.Load() >= askers })
 	close(release)
 	running.Wait()
-	if n := asked.Load(); n > 2 { // who came after the answer asks anew
+	if n := asked.Load(); n > 2 { // a machine that is slow enough has it asked again
 		t.Errorf("upstream was asked %d times", n)
 	}
+}
+
+// waiter is a context that counts who waits for its end besides for something else.
+type waiter struct {
+	context.Context
+	waiting *atomic.Int32
+}
+
+func (w waiter) Done() <-chan struct{} {
+	w.waiting.Add(1)
+	return w.Context.Done()
 }
 
 // A resolver in a container that asks us what we ask it: the circle ends, with
