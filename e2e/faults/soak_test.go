@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +27,7 @@ services:
   many: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, scale: %d}
 `, n))
 	first := map[string]enginetest.Usage{}
+	memory := map[string][]int{} // KiB after each round from steadyFrom on
 	for round := 1; round <= times(2, 20); round++ {
 		f.try(func() {
 			f.must("up", "-d")
@@ -39,17 +41,44 @@ services:
 						return flat(f.usage(daemon), first[daemon])
 					})
 				}
+				if round >= steadyFrom {
+					memory[daemon] = append(memory[daemon], f.usage(daemon).Memory)
+				}
 			}
 			t.Log(f.usages())
 		})
 	}
 	f.row.Note = f.usages()
+	for _, daemon := range watchedDaemons {
+		f.steady(daemon, memory[daemon])
+	}
 }
 
-// flat reports whether a daemon has hardly more than it had.
+// flat reports whether a daemon has hardly more open than it had.
 func flat(now, then enginetest.Usage) bool {
-	within := func(now, then int) bool { return now <= then+then/growth }
-	return within(now.Descriptors, then.Descriptors) && within(now.Goroutines, then.Goroutines) && within(now.Memory, then.Memory)
+	return within(now.Descriptors, then.Descriptors) && within(now.Goroutines, then.Goroutines)
+}
+
+func within(now, then int) bool { return now <= then+then/growth }
+
+// steady compares a daemon's memory in the later rounds with that in the
+// earlier. After a single round it is a matter of where the garbage collector
+// is just then, and goes up and down by a tenth: hence the medians of halves.
+func (f *fault) steady(daemon string, kib []int) {
+	f.Helper()
+	if len(kib) < 4 {
+		return
+	}
+	then, now := median(kib[:len(kib)/2]), median(kib[len(kib)/2:])
+	f.row.Note += fmt.Sprintf("; %s %d KiB in the first half, %d in the second", daemon, then, now)
+	if !within(now, then) {
+		f.Errorf("%s grows: %d KiB after each round", daemon, kib)
+	}
+}
+
+func median(all []int) int {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[len(sorted)/2]
 }
 
 func (f *fault) usages() string {
