@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -176,28 +177,31 @@ func TestEndlessProbeIsKilled(t *testing.T) {
 		r.Health = &project.Health{Test: []string{"CMD", "sleep", "777"}, Interval: 200 * time.Millisecond, Timeout: 300 * time.Millisecond, Retries: 1}
 	})
 	until(t, "unhealthy", func() bool { return c.inspect().Health == "unhealthy" })
-	if err := client.Pause(t.Context(), c.id); err != nil { // no more probes
-		t.Fatal(err)
-	}
-	until(t, "the probes' processes are gone", func() bool { return !strings.Contains(processes(c.inspect().PID), "777") })
-	if err := client.Unpause(t.Context(), c.id); err != nil {
-		t.Fatal(err)
-	}
+	var probe string // the one that runs now: others will follow
+	until(t, "a probe", func() bool {
+		probe = probeOf(c.inspect().PID, "777", "")
+		return probe != ""
+	})
+	until(t, "the probe's process is gone", func() bool { return probeOf(c.inspect().PID, "777", probe) == "" })
 }
 
-// processes is the command lines of all processes in the pid namespace of pid.
-func processes(pid uint32) string {
+// probeOf finds a process with a word in its command line in the pid namespace
+// of pid; the one of that number, if a number is given. "" is none.
+func probeOf(pid uint32, word, number string) string {
 	want, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
 	entries, _ := os.ReadDir("/proc")
-	var b strings.Builder
 	for _, e := range entries {
-		if ns, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err == nil && ns == want {
-			line, _ := os.ReadFile("/proc/" + e.Name() + "/cmdline")
-			b.Write(line)
-			b.WriteByte('\n')
+		if number != "" && e.Name() != number {
+			continue
+		}
+		if ns, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err != nil || ns != want {
+			continue
+		}
+		if line, _ := os.ReadFile("/proc/" + e.Name() + "/cmdline"); bytes.Contains(line, []byte(word)) {
+			return e.Name()
 		}
 	}
-	return b.String()
+	return ""
 }
 
 func TestRestartOnFailure(t *testing.T) {
