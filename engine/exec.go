@@ -23,6 +23,10 @@ import (
 // Source: containerd-shim-runc-v2, the same bound when it deletes a process.
 const execDrain = 2 * time.Second
 
+// execStart is how long the start of an exec may take. The end of a context does
+// not cut it off: the process would run on, and nobody would know of it.
+const execStart = 20 * time.Second
+
 // Size is that of a terminal, in characters.
 type Size struct{ Width, Height uint16 }
 
@@ -149,8 +153,10 @@ func (c *Client) runExec(ctx context.Context, id string, process *specs.Process,
 	if err != nil {
 		return 0, err
 	}
+	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), execStart)
+	defer cancel()
 	names := streams.Config()
-	_, err = c.tasks.Exec(ctx, &tasks.ExecProcessRequest{
+	_, err = c.tasks.Exec(starting, &tasks.ExecProcessRequest{
 		ContainerID: id, ExecID: execID, Terminal: cfg.TTY, Spec: encoded,
 		Stdin: names.Stdin, Stdout: names.Stdout, Stderr: names.Stderr,
 	})
@@ -163,7 +169,7 @@ func (c *Client) runExec(ctx context.Context, id string, process *specs.Process,
 	if !cfg.Detach {
 		defer c.deleteExec(context.WithoutCancel(ctx), id, execID)
 	}
-	if _, err := c.tasks.Start(ctx, &tasks.StartRequest{ContainerID: id, ExecID: execID}); err != nil {
+	if _, err := c.tasks.Start(starting, &tasks.StartRequest{ContainerID: id, ExecID: execID}); err != nil {
 		c.deleteExec(context.WithoutCancel(ctx), id, execID)
 		return 0, commandError(process.Args[0], err)
 	}
