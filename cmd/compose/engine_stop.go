@@ -33,6 +33,9 @@ func (a *app) engineStop(ctx context.Context, force bool) error {
 		if err := a.endRunning(ctx, r, force); err != nil {
 			return err
 		}
+		if err := endIdleShims(ctx, r); err != nil {
+			return err
+		}
 	}
 	if err := r.agent.Stop(ctx); err != nil {
 		return fmt.Errorf("stop the agent: %w", err)
@@ -107,6 +110,21 @@ func endContainers(ctx context.Context, r *rooms) error {
 		running = later
 	}
 	return errors.Join(errs...)
+}
+
+// endIdleShims ends shims that have lost their containers: once containerd is
+// gone nobody is there who would.
+func endIdleShims(ctx context.Context, r *rooms) error {
+	idle, err := r.engine.IdleShims(ctx)
+	if err != nil {
+		return fmt.Errorf("look for shims without a container: %w", err)
+	}
+	for _, s := range idle {
+		if err := r.engine.EndIdleShim(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // independent parts containers into those that no other of them depends on, and

@@ -53,7 +53,7 @@ func FuzzRow(f *testing.F) {
 
 // FuzzWords reads what flags take: filters, numbers of containers, times.
 func FuzzWords(f *testing.F) {
-	for _, s := range []string{"name=^web", "status=running", "web=3", "web=-1", "=", "42m", "2026-01-02T12:00", "1767355200.5", "1.9e999", "-1.5", "100", "all", "a,,b"} {
+	for _, s := range []string{"name=^web", "status=running", "web=3", "web=-1", "=", "42m", "2026-01-02T12:00", "1767355200.5", "1.9e999", "0.9e9", "-1.5", "100", "all", "a,,b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -39,9 +39,10 @@ func parseUnix(s string) (time.Time, error) {
 	}
 	nanos := 0.0
 	if fraction != "" {
-		if nanos, err = strconv.ParseFloat("0."+fraction, 64); err != nil {
-			return time.Time{}, fmt.Errorf("%q is no time: %w", s, err)
+		if strings.Trim(fraction, "0123456789") != "" { // an exponent would be understood, too
+			return time.Time{}, fmt.Errorf("%q is no time: its fraction is to be of digits", s)
 		}
+		nanos, _ = strconv.ParseFloat("0."+fraction, 64) // digits are a number
 	}
 	return time.Unix(seconds, int64(math.Round(nanos*1e9))), nil
 }
