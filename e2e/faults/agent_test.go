@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/compose-first/compose/internal/process"
 )
 
 // What the agent is held to while it is killed.
@@ -86,13 +88,16 @@ services:
 }
 
 // killDaemon kills the agent or the logger, and returns once another is there,
-// names resolve and output goes on.
+// names resolve and output goes on. It looks at little while it waits: what is
+// measured has two cores for everything.
 func (f *fault) killDaemon(daemon string) {
 	f.Helper()
+	before := f.pidOf(daemon)
 	f.kill(daemon)
-	f.until(patience, "another "+daemon, func() bool { return len(f.Daemons(daemon)) == 1 && len(f.Daemons("agent")) == 1 })
+	f.until(patience, "another "+daemon, func() bool { pid := f.pidOf(daemon); return pid != 0 && pid != before && f.pidOf("agent") != 0 })
 	answers, _ := f.probed()
 	f.until(patience, "names resolve", func() bool { n, _ := f.probed(); return n > answers+5 })
+	f.until(patience, "there is one of each", func() bool { return len(f.Daemons(daemon)) == 1 && len(f.Daemons("agent")) == 1 })
 	logs := f.logFiles()
 	sizes := map[string]int64{}
 	for _, log := range logs {
@@ -106,6 +111,15 @@ func (f *fault) killDaemon(daemon string) {
 		}
 		return true
 	})
+}
+
+// pidOf is the process that a daemon has written down, 0 when that is gone.
+func (f *fault) pidOf(daemon string) int {
+	p, _, runs := process.ReadFile(filepath.Join(f.Root, "run", daemon+".pid"))
+	if !runs {
+		return 0
+	}
+	return p.PID
 }
 
 // burn ends a container which is to be started again.
