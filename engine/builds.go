@@ -24,9 +24,10 @@ const buildContainers = `id~=^[0-9a-z]{25}$`
 const leaseLead = 10 * time.Second
 
 // SweepBuilds takes away what BuildKit left of builds whose command was killed.
-// It gives up on a step while containerd makes the container for it: of that it
-// never hears then, nor does it give back the lease that it took for that. While
-// anybody builds, all stays.
+// It gives up on a step while containerd makes the container or the task for it:
+// of that it never hears then, nor does it give back the lease that it took for
+// that. While anybody builds, all stays; when nobody does, a step that still
+// runs is one that BuildKit is about to end.
 func (c *Client) SweepBuilds(ctx context.Context) error {
 	if !exists(c.cfg.Root.BuildkitRoot()) {
 		return nil
@@ -48,11 +49,9 @@ func (c *Client) SweepBuilds(ctx context.Context) error {
 	return nil
 }
 
-// removeBuildContainer removes a container of BuildKit with its lease, unless
-// it has a task: then BuildKit knows of it.
+// removeBuildContainer removes a container of BuildKit, its task and its lease.
 func (c *Client) removeBuildContainer(ctx context.Context, r containers.Container) error {
-	t, err := c.getTask(ctx, r.ID)
-	if err != nil || t != nil {
+	if err := c.endTask(ctx, r.ID); err != nil {
 		return err
 	}
 	if err := edge(c.containers.Delete(ctx, r.ID)); err != nil && !isNotFound(err) {

@@ -1,14 +1,17 @@
 package engine
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
 
-	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/api/types/runc/options"
+	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/leases"
-	"github.com/containerd/typeurl/v2"
-	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/containerd/containerd/v2/pkg/cio"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/containerd/v2/pkg/oci"
 
 	"github.com/compose-first/compose/internal/lock"
 )
@@ -25,18 +28,20 @@ func TestSweepBuilds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec, err := typeurl.MarshalAny(&specs.Spec{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const id = "0123456789abcdefghijklmno"
-	_, err = shared.containers.Create(ctx, containers.Container{ID: id, Spec: spec, Runtime: containers.RuntimeInfo{Name: "io.containerd.runc.v2"}})
-	if err != nil {
-		t.Fatal(err)
+	ids := []string{"0123456789abcdefghijklmno", "1123456789abcdefghijklmno", "2123456789abcdefghijklmno"}
+	for i, id := range ids {
+		buildStep(t, id, i) // no task, one that was made, one that runs
 	}
 	left := func() (n int) {
-		if _, err := shared.containers.Get(ctx, id); err == nil {
-			n++
+		for _, id := range ids {
+			if _, err := shared.containers.Get(ctx, id); err == nil {
+				n++
+			}
+			if task, err := shared.getTask(ctx, id); err != nil {
+				t.Fatal(err)
+			} else if task != nil {
+				n++
+			}
 		}
 		if found, err := all.List(ctx, "id=="+lease.ID); err != nil {
 			t.Fatal(err)
@@ -49,11 +54,48 @@ func TestSweepBuilds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := shared.SweepBuilds(ctx); err != nil || left() != 2 {
-		t.Errorf("while somebody builds: %v, %d of 2 left", err, left())
+	if err := shared.SweepBuilds(ctx); err != nil || left() != 6 {
+		t.Errorf("while somebody builds: %v, %d of 6 left", err, left())
 	}
 	building.Release()
 	if err := shared.SweepBuilds(ctx); err != nil || left() != 0 {
 		t.Errorf("when nobody builds: %v, %d left", err, left())
+	}
+}
+
+// buildStep makes a container as BuildKit does for a step, and so much of its
+// task: nothing, made, running.
+func buildStep(t *testing.T, id string, stage int) {
+	t.Helper()
+	ctx := namespaces.WithNamespace(t.Context(), Namespace)
+	image, err := shared.conn.GetImage(ctx, testImage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := shared.conn.NewContainer(ctx, id,
+		containerd.WithNewSnapshot(id, image),
+		containerd.WithNewSpec(oci.WithImageConfig(image), oci.WithProcessArgs("sleep", "1000")),
+		containerd.WithRuntime("io.containerd.runc.v2", &options.Options{BinaryName: shared.cfg.RuncPath}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := edge(shared.snapshots.Remove(context.WithoutCancel(ctx), id))
+		if err != nil && !isNotFound(err) { // containerd collects what nobody refers to
+			t.Errorf("clean up: %v", err)
+		}
+	})
+	if stage == 0 {
+		return
+	}
+	task, err := c.NewTask(ctx, cio.NullIO)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stage == 1 {
+		return
+	}
+	if err := task.Start(ctx); err != nil {
+		t.Fatal(err)
 	}
 }
