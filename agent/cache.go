@@ -112,6 +112,9 @@ func (c *cache) session(ctx context.Context) error {
 			cancel(err)
 		}
 	}()
+	if err := c.presume(ctx); err != nil {
+		return err
+	}
 	if _, err := c.list(ctx); err != nil {
 		return err
 	}
@@ -119,6 +122,24 @@ func (c *cache) session(ctx context.Context) error {
 	go c.mendAll(ctx, client)
 	c.boot()
 	return c.follow(ctx, events)
+}
+
+// presume has names served at once, in an agent that takes over from one that
+// died: for the containers that ran when anybody last wrote of them, before their
+// shims have been asked one by one.
+func (c *cache) presume(ctx context.Context) error {
+	if c.containers != nil {
+		return nil
+	}
+	all, err := c.agent.engine().Presume(ctx)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(p engine.Container) bool { return !isNamespace(c.agent.Root.Netns(p.ID)) })
+	if err := c.agent.names.apply(all); err != nil {
+		c.agent.Log.Error("serve names", "error", err)
+	}
+	return nil
 }
 
 // boot has the containers started that a boot starts, once in this agent's life.

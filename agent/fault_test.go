@@ -94,6 +94,34 @@ func TestKilledContainerd(t *testing.T) {
 	checkCounting(t, c.log())
 }
 
+// A new agent answers for names before it has asked all shims: one that is slow
+// holds up nobody else's.
+func TestNamesDoNotWaitForShims(t *testing.T) {
+	ensure(t)
+	web := begin(t, "hasty", "exec sleep 1000")
+	slow := begin(t, "slow-one", "exec sleep 1000")
+	shim := process.Parent(int(slow.inspect().PID))
+	if err := unix.Kill(shim, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	goOn := func() { _ = unix.Kill(shim, unix.SIGCONT) }
+	t.Cleanup(goOn)
+	stage := func() string {
+		_, stage, _ := process.ReadFile(root.Pid("agent"))
+		return stage
+	}
+	kill(t, "agent")
+	took := until(t, "names resolve", func() bool {
+		_, code := web.run("nslookup -type=a " + slow.name)
+		return code == 0
+	})
+	if stage() == stageReady {
+		t.Errorf("after %v the agent has asked the shim that does not answer", took)
+	}
+	goOn()
+	until(t, "the agent has asked all", func() bool { return stage() == stageReady })
+}
+
 // askAllTheTime asks the agent for what commands want of it, until the returned
 // function is called, which reports what failed.
 func askAllTheTime(t *testing.T, id string) (stop func()) {

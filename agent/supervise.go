@@ -30,7 +30,7 @@ const (
 
 	// usefulRevival is the longest pause after one that had come as far as to
 	// serve names: containers miss it.
-	usefulRevival = 100 * time.Millisecond
+	usefulRevival = 40 * time.Millisecond
 
 	// handOver is how long an agent waits for the logger that takes over.
 	handOver = 10 * time.Second

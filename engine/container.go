@@ -57,11 +57,32 @@ type Container struct {
 	Stopped      bool   // by hand
 }
 
+// ours finds the containers of all projects.
+const ours = `labels."` + project.LabelName + `"`
+
+// Presume returns all containers of ours as their records have them: a run that
+// has begun and not ended is taken to go on. That costs one listing and asks no
+// shim, which on a busy machine take their time one after the other.
+func (c *Client) Presume(ctx context.Context) ([]Container, error) {
+	records, err := c.listContainers(ctx, ours)
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", edge(err))
+	}
+	all := make([]Container, len(records))
+	for i, r := range records {
+		all[i] = describe(r, nil)
+		if !all[i].StartedAt.IsZero() && all[i].FinishedAt.IsZero() {
+			all[i].State = StateRunning
+		}
+	}
+	return all, nil
+}
+
 // Observe returns the containers of a project, all of ours with "", sorted by
 // name. It costs one listing of containers and one of tasks, however many
 // there are.
 func (c *Client) Observe(ctx context.Context, projectName string) ([]Container, error) {
-	filter := fmt.Sprintf("labels.%q", project.LabelName)
+	filter := ours
 	if projectName != "" {
 		filter = fmt.Sprintf("labels.%q==%q", project.LabelProject, projectName)
 	}
