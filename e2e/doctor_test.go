@@ -385,3 +385,20 @@ func TestDoctorStrays(t *testing.T) {
 		t.Errorf("of the other engine there is %v", now)
 	}
 }
+
+// An engine that stops leaves no shim that has lost its container: nobody would
+// be there to end it.
+func TestEngineStopEndsLostShims(t *testing.T) {
+	t.Parallel()
+	own := smallEngine(t)
+	leaveShim(t, own)
+	if r := own.Run(t.Context(), "/", nil, "engine", "stop"); r.Code != 0 {
+		t.Fatalf("engine stop: exit %d\n%s", r.Code, r.Stderr)
+	}
+	if left := own.Daemons("shim"); len(left) > 0 {
+		t.Errorf("%v still runs", left)
+	}
+	if r := own.Run(t.Context(), "/", nil, "engine", "start"); r.Code != 0 { // whoever closes it asks it what is left
+		t.Fatalf("engine start: exit %d\n%s", r.Code, r.Stderr)
+	}
+}
