@@ -60,6 +60,56 @@ services:
 	f.row.Note = fmt.Sprintf("in ps after at most %v", slowest.Round(time.Millisecond))
 }
 
+// In a run of more containers than have a shim of their own, one that is killed
+// takes along those that share it, and nobody else; the restart policy acts for
+// all of them.
+func TestKilledSharedShim(t *testing.T) {
+	f := begin(t, shared, "a shim of several containers killed", `
+services:
+  many: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, restart: always, scale: 24}
+`)
+	for range times(1, 5) {
+		f.try(func() {
+			f.must("up", "-d", "--force-recreate")
+			shims := f.byShim()
+			var struck []string
+			for _, ids := range shims {
+				if len(ids) > len(struck) {
+					struck = ids
+				}
+			}
+			if len(struck) < 2 || len(struck) > 10 || len(shims) < 12 {
+				f.Fatalf("containers by shim: %v", shims)
+			}
+			others := f.others(struck...)
+			f.killShim(struck[0])
+			f.until(patience, "all run again", func() bool {
+				return !slices.ContainsFunc(struck, func(id string) bool { return len(f.Contained(id)) == 0 }) &&
+					f.states() == strings.TrimSuffix(strings.Repeat("many running, ", 24), ", ")
+			})
+			if now := f.others(struck...); now != others {
+				f.Errorf("the others' processes were %v and are %v", others, now)
+			}
+			f.row.Note = fmt.Sprintf("%d containers share it, of 24", len(struck))
+		})
+	}
+}
+
+// byShim is the ids of the project's containers by the pid of their shim.
+func (f *fault) byShim() map[int][]string {
+	f.Helper()
+	all := map[int][]string{}
+	for _, c := range f.ps() {
+		pids := f.Contained(c.ID)
+		if len(pids) == 0 {
+			f.Fatalf("container %s has no process", c.Name)
+		}
+		shim := process.Parent(pids[0])
+		all[shim] = append(all[shim], c.ID)
+	}
+	return all
+}
+
 // killShim kills the shim of a container.
 func (f *fault) killShim(id string) {
 	f.Helper()
