@@ -50,11 +50,9 @@ func (c *Client) SweepBuilds(ctx context.Context) error {
 }
 
 // removeBuildContainer removes a container of BuildKit, its task and its lease.
+// The container goes last: the others are found by it.
 func (c *Client) removeBuildContainer(ctx context.Context, r containers.Container) error {
 	if err := c.endTask(ctx, r.ID); err != nil {
-		return err
-	}
-	if err := edge(c.containers.Delete(ctx, r.ID)); err != nil && !isNotFound(err) {
 		return err
 	}
 	all, err := c.conn.LeasesService().List(ctx)
@@ -65,6 +63,9 @@ func (c *Client) removeBuildContainer(ctx context.Context, r containers.Containe
 		if err := c.removeLeaseOf(ctx, r, l); err != nil {
 			return err
 		}
+	}
+	if err := edge(c.containers.Delete(ctx, r.ID)); err != nil && !isNotFound(err) {
+		return err
 	}
 	return nil
 }

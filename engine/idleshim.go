@@ -104,7 +104,7 @@ func (c *Client) idleShims() ([]IdleShim, error) {
 // Source: containerd, core/runtime/v2: a folder a task, with bootstrap.json once
 // the shim has been asked.
 func (c *Client) taskSockets() (named, making map[string]bool, err error) {
-	dir := filepath.Join(c.cfg.Root.ContainerdState(), "io.containerd.runtime.v2.task", Namespace)
+	dir := c.taskFolders()
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("look at tasks: %w", err)

@@ -21,6 +21,12 @@ import (
 // it then only unmounts and deletes.
 const deletingLimit = 3 * time.Second
 
+// taskFolders is where the engine's own containerd has the folders of tasks.
+// Source: containerd, core/runtime/v2.
+func (c *Client) taskFolders() string {
+	return filepath.Join(c.cfg.Root.ContainerdState(), "io.containerd.runtime.v2.task", Namespace)
+}
+
 // clearTaskFolder takes away what containerd has given up deleting of a
 // container's task. since is how long it has been in the way: what is not
 // surely given up stays. Other engines' containerds have their folders to
@@ -29,7 +35,7 @@ func (c *Client) clearTaskFolder(id string, since time.Duration) error {
 	if !c.own() {
 		return nil
 	}
-	dir := filepath.Join(c.cfg.Root.ContainerdState(), "io.containerd.runtime.v2.task", Namespace)
+	dir := c.taskFolders()
 	err := dropTaskFolder(filepath.Join(dir, "."+id))
 	folder := filepath.Join(dir, id)
 	if since < deletingLimit || !exists(folder) || slices.ContainsFunc(shims(c.cfg.Address), func(s shim) bool { return s.id == id }) {

@@ -13,7 +13,7 @@ func TestFoldersOfATaskGivenUp(t *testing.T) {
 	ctx, cancel := contextOf(t, time.Minute)
 	defer cancel()
 	c := create(t, []string{"sleep", "1000"})
-	dir := filepath.Join(shared.cfg.Root.ContainerdState(), "io.containerd.runtime.v2.task", Namespace)
+	dir := shared.taskFolders()
 	litter := func() {
 		t.Helper()
 		for _, name := range []string{c.id, "." + c.id} {
