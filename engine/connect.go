@@ -72,6 +72,7 @@ type Client struct {
 	identities cache[string, *identities] // users and groups by image digest
 	pulls      pulls
 	gate       shimGate
+	shimTurns  shimTurns
 }
 
 // Connect connects to the containerd at cfg.Address and checks that it is

@@ -23,7 +23,7 @@ func (c *Client) SetLabels(ctx context.Context, id string, labels map[string]str
 // waits for a start that is under way: a restart that has not seen the note
 // has then made its task, which a Stop after this finds.
 func (c *Client) MarkStopped(ctx context.Context, id string, stopped bool) error {
-	release, err := c.turn(id)
+	release, err := c.turn(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // need be, files, pipes and log. ErrNotFound if there was no such container;
 // what else was left of it is gone then too.
 func (c *Client) Remove(ctx context.Context, id string) error {
-	release, err := c.turn(id)
+	release, err := c.turn(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (c *Client) killTask(ctx context.Context, id string, status task.Status) er
 // shim that is gone took its task along. group is as for shimTurn, "" where no
 // other of it can be being made.
 func (c *Client) deleteTask(ctx context.Context, id, group string) error {
-	release, err := c.shimTurn(group, shimDeleting)
+	release, err := c.shimTurn(ctx, group, shimDeleting)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 
 	"github.com/containerd/typeurl/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/compose-first/compose/internal/lock"
 )
 
 // shimGate lets the first container of a shim group go ahead: when several
@@ -68,18 +69,40 @@ func (s *shimGate) of(group string) *gate {
 // A shim ends with its last container. It does not count one that is being
 // made: were another deleted at that moment, the shim would take the half made
 // one along. So in a group containers are made together, and deleted when none
-// is being made. Several processes do either, hence locks on files; sixteen of
-// them are enough for groups to hardly ever meet.
+// is being made. Several processes do either, hence locks on files, and several
+// goroutines of one, which need not ask the kernel whose turn it is.
 const (
 	shimMaking   = unix.LOCK_SH
 	shimDeleting = unix.LOCK_EX
 )
 
+// shimTurns are the turns of the goroutines of a process, by the first character
+// of the group: with sixteen of them groups hardly ever meet. The zero value is ready.
+type shimTurns [16]sync.RWMutex
+
+// take waits for a turn. It is not given up on: the turns before it are those
+// of this process, which ends them.
+func (s *shimTurns) take(group string, how int) (release func()) {
+	turn := &s[int(group[0])%len(s)]
+	if how == shimMaking {
+		turn.RLock()
+		return turn.RUnlock
+	}
+	turn.Lock()
+	return turn.Unlock
+}
+
 // shimTurn waits until containers of a group may be made, or deleted.
-func (c *Client) shimTurn(group string, how int) (release func(), err error) {
+func (c *Client) shimTurn(ctx context.Context, group string, how int) (release func(), retErr error) {
 	if group == "" {
 		return func() {}, nil
 	}
+	done := c.shimTurns.take(group, how)
+	defer func() {
+		if retErr != nil {
+			done()
+		}
+	}()
 	path := c.cfg.Root.Lock("shim-" + group[:1])
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make lock folder: %w", err)
@@ -88,16 +111,14 @@ func (c *Client) shimTurn(group string, how int) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lock of shims: %w", err)
 	}
-	for {
-		if err = unix.Flock(fd, how); !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
+	if err := lock.Flock(ctx, fd, how, nil); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("lock shims: %w", err)
 	}
-	return func() { unix.Close(fd) }, nil
+	return func() {
+		unix.Close(fd)
+		done()
+	}, nil
 }
 
 // shimGroup is the group in a spec, "" without one.

@@ -43,7 +43,7 @@ func (c *Client) Restart(ctx context.Context, id string, count int) error {
 
 // start runs a container whose record passes check, with labels of its start.
 func (c *Client) start(ctx context.Context, id string, labels map[string]string, check func(containers.Container) error) error {
-	release, err := c.turn(id)
+	release, err := c.turn(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (c *Client) runTask(ctx context.Context, r containers.Container, mounts []m
 	began := time.Now()
 	for try := 1; ; try++ {
 		err := c.gate.pass(ctx, group, func() error {
-			release, err := c.shimTurn(group, shimMaking)
+			release, err := c.shimTurn(ctx, group, shimMaking)
 			if err != nil {
 				return err
 			}

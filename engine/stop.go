@@ -138,7 +138,7 @@ func (c *Client) Wait(ctx context.Context, id string) (exitCode int, err error) 
 // The labels come first: a crash in between leaves the task, and the next
 // Settle writes the same again.
 func (c *Client) Settle(ctx context.Context, id string) (Container, error) {
-	release, err := c.turn(id)
+	release, err := c.turn(ctx, id)
 	if err != nil {
 		return Container{}, err
 	}

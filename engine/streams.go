@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -103,28 +102,4 @@ func announce(dir string, cfg streamsConfig) error {
 		return fmt.Errorf("write log configuration: %w", err)
 	}
 	return nil
-}
-
-// turn lets nobody else change the run of a container: start it, settle its
-// end or remove it. It is held for the moment of the change only. A container
-// without a folder is none, or a damaged one: nobody waits for it.
-func (c *Client) turn(id string) (release func(), err error) {
-	fd, err := unix.Open(c.cfg.Root.Container(id), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.ENOENT) {
-		return func() {}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open folder of %s: %w", short(id), err)
-	}
-	for {
-		err = unix.Flock(fd, unix.LOCK_EX)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("lock %s: %w", short(id), err)
-	}
-	return func() { unix.Close(fd) }, nil
 }

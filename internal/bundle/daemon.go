@@ -321,13 +321,15 @@ func lastWords(path string, begin int64) string {
 // environment is what the daemons get: the way to their helpers, folders that
 // stay when their starter's are gone, figures for Go's garbage collector, and of
 // ours the way to registries. The rest is left out, so that a daemon is the
-// same whoever started it.
+// same whoever started it. Heap profiles, which nobody takes, are off: their
+// samples grow with what a daemon has ever done.
 func environment(root layout.Root, dir string, gogc int) []string {
 	env := []string{
 		"PATH=" + dir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root",
 		"TMPDIR=" + root.Temporary(),
 		fmt.Sprintf("GOGC=%d", gogc),
+		"GODEBUG=memprofilerate=0",
 	}
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		for _, name := range []string{name, strings.ToLower(name)} {

@@ -7,7 +7,10 @@
 // and its lack of imports place it before the libraries that allocate most.
 package heap
 
-import "runtime/debug"
+import (
+	"runtime"
+	"runtime/debug"
+)
 
 // growth is in percent of what was in use after the last collection.
 const growth = 400
@@ -16,7 +19,12 @@ const growth = 400
 // often: no command needs as much, but a file can be made to.
 const room = 160 << 20
 
+// Nobody profiles the heap of a command or of the agent. The samples would stay
+// for as long as the process lives, and an agent's soon are a tenth of its memory.
+const profileRate = 0
+
 func init() {
+	runtime.MemProfileRate = profileRate
 	debug.SetGCPercent(growth)
 	debug.SetMemoryLimit(room)
 }

@@ -14,9 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// retry is how often a taken lock is tried again. flock(2) cannot be given up
-// on when a context ends, so it is polled.
-const retry = 25 * time.Millisecond
+// A taken lock is tried again after firstRetry, and then after twice as long
+// each time up to lastRetry.
+const (
+	firstRetry = time.Millisecond
+	lastRetry  = 25 * time.Millisecond
+)
 
 // Lock is a lock held.
 type Lock struct{ file *os.File }
@@ -86,20 +89,31 @@ func (l *Lock) Release() {
 }
 
 func wait(ctx context.Context, f *os.File, how int, waiting func(Holder)) error {
-	told := false
-	for {
-		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+	return Flock(ctx, int(f.Fd()), how, func() {
+		if waiting != nil {
+			waiting(holder(f))
+		}
+	})
+}
+
+// Flock applies flock(2) to an open file, and calls waiting, if it is not nil,
+// once when it has to wait. It asks again and again: within the system call it
+// would neither see that ctx ends nor let go of its thread, and a daemon that
+// has waited in a hundred places keeps a hundred threads.
+func Flock(ctx context.Context, fd, how int, waiting func()) error {
+	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
+		err := unix.Flock(fd, how|unix.LOCK_NB)
 		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			return err
 		}
-		if !told && waiting != nil {
-			waiting(holder(f))
-			told = true
+		if waiting != nil {
+			waiting()
+			waiting = nil
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(retry):
+		case <-time.After(pause):
 		}
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 )
@@ -90,10 +92,39 @@ func TestShare(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer alone.Release()
-	short, cancel := context.WithTimeout(t.Context(), 2*retry)
+	short, cancel := context.WithTimeout(t.Context(), 2*lastRetry)
 	defer cancel()
 	if l, err := Share(short, path); err == nil {
 		l.Release()
 		t.Error("a taken lock was shared")
 	}
+}
+
+// Whoever waits for a lock keeps no thread.
+func TestWaitersKeepNoThreads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := Take(t.Context(), path, "compose down", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 100
+	var waiting, done sync.WaitGroup
+	waiting.Add(many)
+	before := pprof.Lookup("threadcreate").Count()
+	for range many {
+		done.Go(func() {
+			l, err := Take(t.Context(), path, "compose agent", func(Holder) { waiting.Done() })
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			l.Release()
+		})
+	}
+	waiting.Wait()
+	if made := pprof.Lookup("threadcreate").Count() - before; made > many/4 {
+		t.Errorf("%d goroutines that wait have made %d threads", many, made)
+	}
+	first.Release()
+	done.Wait()
 }
