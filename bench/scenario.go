@@ -10,7 +10,7 @@ import (
 )
 
 // wideProject measures a project of many one-container services on one
-// network: up, no-op up, ps, memory at rest, down. Floor and figure are taken
+// network: up, no-op up, ps, down, and memory at rest. Floor and figure are taken
 // in turn, so that a slow spell of the machine meets both.
 func wideProject(ctx context.Context, e *engine, o options, t *table) error {
 	f, fctx, err := newFloor(ctx, e.socket())
@@ -32,6 +32,9 @@ func wideProject(ctx context.Context, e *engine, o options, t *table) error {
 			return err
 		}
 	}
+	if err := w.rest(ctx, fctx, e, f, dir, o.Services, limit); err != nil {
+		return err
+	}
 	n := o.Services
 	t.timed(fmt.Sprintf("up -d, %d services", n), w.up, w.floorUp, "ratio ≤ 1.4")
 	t.timed(fmt.Sprintf("down, %d services", n), w.down, w.floorDown, "ratio ≤ 1.5")
@@ -45,15 +48,12 @@ func wideProject(ctx context.Context, e *engine, o options, t *table) error {
 type wide struct {
 	up, noop, ps, down            []time.Duration
 	floorUp, floorList, floorDown []time.Duration
-	memory, floorMemory           map[string]int // KiB by program, of the last round
+	memory, floorMemory           map[string]int // KiB by program
 }
 
 // round takes each floor and each figure once.
 func (w *wide) round(ctx, fctx context.Context, e *engine, f *floor, dir string, n, limit int) error {
-	up, down, err := f.cycle(fctx, n, limit, func() (err error) {
-		w.floorMemory, err = restingMemory(e.root, "containerd", "containerd-shim-runc-v2")
-		return err
-	})
+	up, down, err := f.cycle(fctx, n, limit, nil)
 	if err != nil {
 		return err
 	}
@@ -72,10 +72,26 @@ func (w *wide) round(ctx, fctx context.Context, e *engine, f *floor, dir string,
 		return err
 	}
 	w.floorList = append(w.floorList, listed)
-	if w.memory, err = restingMemory(e.root, "containerd", "containerd-shim-runc-v2", "compose"); err != nil {
+	return e.timed(ctx, &w.down, dir, "down")
+}
+
+// rest takes what either has in memory once its daemons have come to rest.
+func (w *wide) rest(ctx, fctx context.Context, e *engine, f *floor, dir string, n, limit int) error {
+	_, _, err := f.cycle(fctx, n, limit, func() (err error) {
+		w.floorMemory, err = restingMemory(ctx, e.root, "containerd", "containerd-shim-runc-v2")
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	return e.timed(ctx, &w.down, dir, "down")
+	if _, err := e.run(ctx, dir, "up", "-d"); err != nil {
+		return err
+	}
+	if w.memory, err = restingMemory(ctx, e.root, "containerd", "containerd-shim-runc-v2", "compose"); err != nil {
+		return err
+	}
+	_, err = e.run(ctx, dir, "down")
+	return err
 }
 
 // wideFile has no health checks; SIGKILL as stop signal, since sleep as

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	apievents "github.com/containerd/containerd/api/events"
 	"github.com/containerd/containerd/api/types/task"
@@ -57,7 +58,7 @@ func (m *endMemory) first(e Event) bool {
 	switch e.Type {
 	case EventStart:
 		m.started[e.ID] = e.PID
-		delete(m.seen, run) // of a pid that comes again
+		m.forget(run) // of a pid that comes again
 	case EventDestroy:
 		delete(m.started, e.ID)
 	case EventDie:
@@ -78,5 +79,12 @@ func (m *endMemory) remember(run end) {
 	if len(m.order) > endsRemembered {
 		delete(m.seen, m.order[0])
 		m.order = m.order[1:]
+	}
+}
+
+func (m *endMemory) forget(run end) {
+	if m.seen[run] {
+		delete(m.seen, run)
+		m.order = slices.DeleteFunc(m.order, func(e end) bool { return e == run })
 	}
 }

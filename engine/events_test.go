@@ -60,6 +60,10 @@ func TestEndMemoryIsBounded(t *testing.T) {
 			t.Fatalf("%d is new", pid)
 		}
 	}
+	for range 3 { // a pid that comes again takes no second place
+		told.first(Event{Type: EventStart, ID: "b", PID: 7})
+		told.first(Event{Type: EventDie, ID: "b", PID: 7})
+	}
 	if len(told.seen) != endsRemembered || len(told.order) != endsRemembered {
 		t.Errorf("%d and %d are remembered", len(told.seen), len(told.order))
 	}
