@@ -66,6 +66,7 @@ func TestInsideAContainer(t *testing.T) {
 		{"no-new-privileges and unconfined", `grep -E '^(Seccomp|NoNewPrivs):' /proc/1/status`, func(c *CreateConfig) {
 			c.Service.SecurityOpt = []string{"no-new-privileges:true", "seccomp=unconfined"}
 		}, "NoNewPrivs:\t1\nSeccomp:\t0"},
+		{"a terminal's size", `stty size`, func(c *CreateConfig) { c.Record.TTY, c.Size = true, Size{Width: 91, Height: 17} }, "17 91\r"},
 		{"a terminal", `test -t 0 && echo tty; echo $TERM`, func(c *CreateConfig) { c.Record.TTY = true }, "tty\r\nxterm\r"},
 		{"no input", `cat; echo end`, nil, "end"},
 		{"the host's pids", `cat /proc/1/comm >/dev/null; test $$ -gt 1 && echo many`, func(c *CreateConfig) { c.Record.PIDMode = "host" }, "many"},
@@ -180,6 +181,7 @@ func TestExec(t *testing.T) {
 		{"input", ExecConfig{Args: []string{"cat"}, Stdin: strings.NewReader("given")}, 0, "given|"},
 		{"no input", ExecConfig{Args: []string{"cat"}}, 0, "|"},
 		{"environment, folder and user", ExecConfig{Args: shell("echo $A $FROM_IMAGE $PWD; id -u"), Env: []string{"A=b"}, WorkingDir: "/bin", User: "web"}, 0, "b yes /bin\n1000\n|"},
+		{"terminal of a size", ExecConfig{Args: shell("stty size"), TTY: true, Size: Size{Width: 91, Height: 17}, Stdin: eternal{}}, 0, "17 91\r\n|"},
 		{"terminal", ExecConfig{Args: shell("test -t 1 && echo tty"), TTY: true, Stdin: eternal{}}, 0, "tty\r\n|"},
 		{"privileged", ExecConfig{Args: shell("grep -c CapEff:.*a80425fb /proc/self/status"), Privileged: true}, 1, "0\n|"},
 	} {

@@ -37,6 +37,7 @@ type CreateConfig struct {
 	// Propagation is that of the container's root: "" follows from the mounts.
 	Propagation string
 	ShimGroup   string // containers of one group share a shim; "" is a shim of its own
+	Size        Size   // of the terminal at the first start; zero: not known
 
 	// HostGateway is the address that "host-gateway" stands for in extra_hosts;
 	// "" is the first address of the subnet with the default route.

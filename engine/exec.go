@@ -30,6 +30,14 @@ const execStart = 20 * time.Second
 // Size is that of a terminal, in characters.
 type Size struct{ Width, Height uint16 }
 
+// box is the size as a spec has it, nil where it is not known.
+func (s Size) box() *specs.Box {
+	if s == (Size{}) {
+		return nil
+	}
+	return &specs.Box{Width: uint(s.Width), Height: uint(s.Height)}
+}
+
 // ExecConfig is a further process in a running container.
 type ExecConfig struct {
 	Args       []string
@@ -37,13 +45,14 @@ type ExecConfig struct {
 	User       string   // as in a Compose file; "" is the container's
 	WorkingDir string   // "" is the container's
 	TTY        bool
+	Size       Size // of the terminal as the process starts; zero: not known
 	Privileged bool
-	Detach     bool      // return once it runs, with exit code 0
-	Stdin      io.Reader // nil: at end of file
-	Stdout     io.Writer // nil: thrown away
-	Stderr     io.Writer // nil: thrown away; with TTY all is Stdout
-	Resize     <-chan Size
-	Abandon    bool // when ctx ends the process is left to run
+	Detach     bool        // return once it runs, with exit code 0
+	Stdin      io.Reader   // nil: at end of file
+	Stdout     io.Writer   // nil: thrown away
+	Stderr     io.Writer   // nil: thrown away; with TTY all is Stdout
+	Resize     <-chan Size // changes of the size
+	Abandon    bool        // when ctx ends the process is left to run
 }
 
 // Exec runs a process in a running container and returns its exit code once it
@@ -79,6 +88,7 @@ func (c *Client) execProcess(ctx context.Context, id string, cfg ExecConfig) (*s
 	p := *spec.Process
 	p.Args = cfg.Args
 	p.Terminal = cfg.TTY
+	p.ConsoleSize = cfg.Size.box()
 	p.Cwd = firstOf(cfg.WorkingDir, p.Cwd)
 	p.Env = mergeEnv(p.Env, cfg.Env)
 	if cfg.TTY && !slices.ContainsFunc(p.Env, func(e string) bool { return strings.HasPrefix(e, "TERM=") }) {

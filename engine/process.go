@@ -24,6 +24,7 @@ func (b *specBuilder) process() error {
 	p.Env = environment(b.specInput)
 	p.Cwd = firstOf(b.Service.WorkingDir, b.Image.Config.Config.WorkingDir, "/")
 	p.Terminal = b.Record.TTY
+	p.ConsoleSize = b.Size.box()
 	if !strings.HasPrefix(p.Cwd, "/") {
 		p.Cwd = "/" + p.Cwd
 	}

@@ -42,59 +42,83 @@ func (u *upRun) attached(ctx context.Context, plan scheduler.Plan) error {
 	followCtx, cancelFollow := context.WithCancel(ctx)
 	defer cancelFollow()
 
-	ends, settled := make(chan exit, 1), make(chan struct{})
-	events, errs := u.rooms.engine.Events(followCtx, u.project.Name)
-	f := u.follower(ends)
-	u.introduce(f.printer)
-	followed, done := make(chan error, 1), make(chan error, 1)
-	go func() { followed <- f.run(followCtx, u.containers, events, errs, settled) }()
-	go func() { done <- u.bringUp(runCtx, plan) }()
-
-	// end stops the run and what it has started, and prints the last lines.
-	end := func(reason string) error {
-		u.write(func() { fmt.Fprintln(u.status(), reason) })
-		cancelRun(errStopRun)
-		if done != nil {
-			<-done
-			close(settled)
-		}
-		err := u.stopAll(ctx, caught)
-		select {
-		case <-followed:
-		case <-time.After(lastLines):
-			cancelFollow()
-			<-followed
-		}
-		return err
+	r := foreground{
+		upRun: u, caught: caught, cancelRun: cancelRun, cancelFollow: cancelFollow,
+		ends: make(chan exit, 1), settled: make(chan struct{}),
+		followed: make(chan error, 1), done: make(chan error, 1),
 	}
+	events, errs := u.rooms.engine.Events(followCtx, u.project.Name)
+	f := u.follower(r.ends)
+	u.introduce(f.printer)
+	go func() { r.followed <- f.run(followCtx, u.containers, events, errs, r.settled) }()
+	go func(done chan<- error) { done <- u.bringUp(runCtx, plan) }(r.done)
+	return r.watch(ctx)
+}
+
+// foreground is an up that has the terminal until its containers end.
+type foreground struct {
+	*upRun
+	caught       <-chan os.Signal
+	ends         chan exit     // the one that ends the whole run
+	done         chan error    // the plan's end; nil after it
+	settled      chan struct{} // closed at the plan's end
+	followed     chan error    // the end of the output
+	cancelRun    context.CancelCauseFunc
+	cancelFollow context.CancelFunc
+}
+
+// watch returns when the containers have ended, or have been stopped.
+func (r *foreground) watch(ctx context.Context) error {
 	for {
 		select {
-		case err := <-done:
+		case err := <-r.done:
 			if err != nil {
-				cancelFollow()
-				<-followed
+				r.cancelFollow()
+				<-r.followed
 				return err
 			}
-			done = nil
-			u.release() // others may change the project while we look on
-			close(settled)
-		case err := <-followed:
-			if done != nil { // its events are gone; the plan goes on all the same
-				return errors.Join(<-done, err)
+			r.release() // others may change the project while we look on
+			r.settle()
+		case err := <-r.followed:
+			if r.done != nil { // its events are gone; the plan goes on all the same
+				return errors.Join(<-r.done, err)
 			}
 			return err
-		case e := <-ends:
-			if err := end("Aborting on container exit..."); err != nil {
+		case e := <-r.ends:
+			if err := r.stop(ctx, "Aborting on container exit..."); err != nil {
 				return err
 			}
-			return exitWith(u.codeOf(ctx, e))
-		case <-caught:
-			if err := end("Gracefully Stopping... press Ctrl+C again to force"); err != nil {
+			return exitWith(r.codeOf(ctx, e))
+		case <-r.caught:
+			if err := r.stop(ctx, "Gracefully Stopping... press Ctrl+C again to force"); err != nil {
 				return &exitError{code: codeInterrupted, err: err}
 			}
 			return errInterrupted
 		}
 	}
+}
+
+func (r *foreground) settle() {
+	r.done = nil
+	close(r.settled)
+}
+
+// stop ends the plan and what it has started, and prints the last lines.
+func (r *foreground) stop(ctx context.Context, reason string) error {
+	r.write(func() { fmt.Fprintln(r.status(), reason) })
+	r.cancelRun(errStopRun)
+	if r.done != nil {
+		<-r.done
+		r.settle()
+	}
+	err := r.stopAll(ctx, r.caught)
+	select {
+	case <-r.followed:
+	case <-time.After(lastLines):
+		r.cancelFollow()
+		<-r.followed
+	}
+	return err
 }
 
 // lastLines is how long containers that were stopped may take to have their

@@ -106,7 +106,7 @@ func (a *app) execIn(ctx context.Context, o execOptions, service string, args []
 			return err
 		}
 		defer t.restore()
-		cfg.Resize = t.sizes
+		cfg.Size, cfg.Resize = a.windowSize(), t.sizes
 		cfg.Stderr = nil
 	}
 	code, err := r.engine.Exec(ctx, c.ID, cfg)

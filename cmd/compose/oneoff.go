@@ -186,7 +186,7 @@ func (a *app) prepareOneOff(ctx context.Context, r *rooms, p *project.Project, o
 	}
 	a.tell(warnings)
 	ho := a.imageHost(p, o.images)
-	ho.Adjust = o.adjust(service)
+	ho.Adjust = o.adjust(service, a.windowSize())
 	h := a.hostFor(r, p, containers, ho)
 	if err := h.Check(ctx, plan); err != nil {
 		return nil, err
@@ -223,9 +223,9 @@ func (a *app) createOneOff(ctx context.Context, r *rooms, p *project.Project, h 
 	return scheduler.Ref{Name: name, ID: id, Service: service}, nil
 }
 
-// adjust changes what makes a one-off of a container: no restarts, and not
-// the service's names.
-func (o runOptions) adjust(service string) func(*engine.CreateConfig) {
+// adjust changes what makes a one-off of a container: no restarts, not the
+// service's names, and where it has a terminal, one of a size.
+func (o runOptions) adjust(service string, size engine.Size) func(*engine.CreateConfig) {
 	return func(c *engine.CreateConfig) {
 		if c.Labels[project.LabelOneOff] != "True" {
 			return // a dependency
@@ -234,6 +234,9 @@ func (o runOptions) adjust(service string) func(*engine.CreateConfig) {
 		r.OneOff, r.Number = true, 0
 		r.Restart = project.Restart{Name: project.RestartNo}
 		r.TTY, r.Stdin = !o.noTTY, o.interactive && !o.detach
+		if r.TTY && !o.detach {
+			c.Size = size
+		}
 		for i := range r.Networks {
 			if !o.useAliases {
 				r.Networks[i].Aliases = nil

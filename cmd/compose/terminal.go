@@ -58,13 +58,22 @@ func (a *app) takeTerminal() (*terminal, error) {
 	return t, nil
 }
 
-// sendSize puts the window's size on sizes, in place of one not read yet.
-func (a *app) sendSize(sizes chan engine.Size) {
+// windowSize is that of the user's terminal, zero where there is none.
+func (a *app) windowSize() engine.Size {
 	width, height, err := term.GetSize(int(a.stdout.Fd()))
 	if err != nil {
 		width, height, err = term.GetSize(int(a.in.Fd()))
 	}
 	if err != nil {
+		return engine.Size{}
+	}
+	return engine.Size{Width: uint16(width), Height: uint16(height)}
+}
+
+// sendSize puts the window's size on sizes, in place of one not read yet.
+func (a *app) sendSize(sizes chan engine.Size) {
+	size := a.windowSize()
+	if size == (engine.Size{}) {
 		return
 	}
 	select {
@@ -72,7 +81,7 @@ func (a *app) sendSize(sizes chan engine.Size) {
 	default:
 	}
 	select {
-	case sizes <- engine.Size{Width: uint16(width), Height: uint16(height)}:
+	case sizes <- size:
 	default:
 	}
 }
