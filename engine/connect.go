@@ -94,7 +94,7 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 				Backoff:           backoff.Config{BaseDelay: reconnectDelay / 10, Multiplier: 2, MaxDelay: reconnectDelay},
 				MinConnectTimeout: connectTimeout,
 			}),
-			grpc.WithChainUnaryInterceptor(retryReads, throttle(callsAtOnce(), throttlePatience), traceCalls, freeCalls(cfg.Address)),
+			grpc.WithChainUnaryInterceptor(retryReads, throttle(callsAtOnce(), turnLimit), traceCalls, freeCalls(cfg.Address)),
 		}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to containerd at %s: %w", cfg.Address, err)

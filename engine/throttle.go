@@ -4,18 +4,21 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 )
 
 // containerd works on each call at once, and never gives back what it needed
 // for as many goroutines as it once had. Hundreds of calls at a time are not
 // answered sooner than a few for each processor, and left it a third larger.
 
-// throttlePatience is how long a call waits for others to be answered. Those of
-// a shim that hangs must not hold up the rest.
-const throttlePatience = time.Second
+// turnLimit is how long a call has its turn. One that takes longer waits more
+// than it makes containerd work; it may be for a shim that hangs, and must not
+// hold up the rest.
+const turnLimit = time.Second
 
 // callsAtOnce is how many calls that make containerd work a client has under
 // way: as many as keep the processors busy while some wait for disks.
@@ -39,22 +42,22 @@ func isThrottled(method string) bool {
 	return false
 }
 
-// throttle lets most calls be under way at once, and one more for each that
-// has waited for patience.
-func throttle(most int, patience time.Duration) grpc.UnaryClientInterceptor {
+// throttle lets most calls be under way at once, and more once those have been
+// for longer than limit.
+func throttle(most int, limit time.Duration) grpc.UnaryClientInterceptor {
 	turns := make(chan struct{}, most)
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		if !isThrottled(method) {
 			return invoke(ctx, method, req, reply, cc, opts...)
 		}
-		enough := time.NewTimer(patience)
-		defer enough.Stop()
 		select {
 		case turns <- struct{}{}:
-			defer func() { <-turns }()
-		case <-enough.C:
-		case <-ctx.Done(): // the call will say so
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
 		}
+		over := sync.OnceFunc(func() { <-turns })
+		defer over()
+		defer time.AfterFunc(limit, over).Stop()
 		return invoke(ctx, method, req, reply, cc, opts...)
 	}
 }

@@ -32,21 +32,21 @@ func calls(limit grpc.UnaryClientInterceptor, method string, n int, takes time.D
 }
 
 func TestThrottle(t *testing.T) {
-	const most, patience, many = 4, time.Second, 40
+	const most, limit, many = 4, time.Second, 40
 	for _, tt := range []struct {
 		name, method string
 		takes        time.Duration
 		want         int
 	}{
-		{"calls for tasks wait for others", "/containerd.services.tasks.v1.Tasks/Start", patience / 100, most},
-		{"and for records", "/containerd.services.containers.v1.Containers/Create", patience / 100, most},
-		{"not for what hangs", "/containerd.services.tasks.v1.Tasks/Get", 10 * patience, many},
-		{"the end of a process is waited for at once", "/containerd.services.tasks.v1.Tasks/Wait", patience / 100, many},
-		{"what costs containerd nothing, too", "/containerd.services.version.v1.Version/Version", patience / 100, many},
+		{"calls for tasks wait for others", "/containerd.services.tasks.v1.Tasks/Start", limit / 100, most},
+		{"and for records", "/containerd.services.containers.v1.Containers/Create", limit / 100, most},
+		{"not for ever for what hangs", "/containerd.services.tasks.v1.Tasks/Get", many * limit, many},
+		{"the end of a process is waited for at once", "/containerd.services.tasks.v1.Tasks/Wait", limit / 100, many},
+		{"what costs containerd nothing, too", "/containerd.services.version.v1.Version/Version", limit / 100, many},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				if got := calls(throttle(most, patience), tt.method, many, tt.takes); got != tt.want {
+				if got := calls(throttle(most, limit), tt.method, many, tt.takes); got != tt.want {
 					t.Errorf("%d calls were under way at once, want %d", got, tt.want)
 				}
 			})
