@@ -31,7 +31,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags "$(LDFLAGS
 include tools/engine.mk
 
 .PHONY: all engine test lint unit e2e faults fuzz fuzz-briefly bench demo images install uninstall clean distclean FORCE
-.PHONY: packages-build packages-test packages-demo
+.PHONY: packages-build packages-test packages-debian
 
 all: bin/compose engine
 
@@ -49,17 +49,18 @@ engine: $(ENGINE) $(INIT)
 
 # What must come from the system's packages: installed through apt where that
 # is possible, else named.
-packages-build packages-test packages-demo: packages-%:
+packages-build packages-test packages-debian: packages-%:
 	@tools/packages.sh $*
 
-images: $(IMAGES)/busybox.tar
+images: $(IMAGES)/busybox.tar $(IMAGES)/systemd.tar
 
 $(IMAGES)/busybox.tar: tools/images/main.go tools/images/archive.go tools/images/busybox.go | packages-test
 	@cd tools && $(GO) run -buildvcs=false ./images busybox $(CURDIR)/$@
 
-$(IMAGES)/debian.tar: tools/images/main.go tools/images/archive.go tools/images/debian.go | packages-demo
-	@echo "making debian:bookworm-slim with debootstrap (about a minute)"
-	@cd tools && $(GO) run -buildvcs=false ./images debian $(CURDIR)/$@
+# debian is for the demo; systemd, which has that for its init, for e2e/boot.
+$(IMAGES)/debian.tar $(IMAGES)/systemd.tar: $(IMAGES)/%.tar: tools/images/main.go tools/images/archive.go tools/images/debian.go | packages-debian
+	@echo "making the image $* with debootstrap (about a minute)"
+	@cd tools && $(GO) run -buildvcs=false ./images $* $(CURDIR)/$@
 
 examples/hello/hello: examples/hello/main.go
 	@$(BUILD) -o $@ ./examples/hello
@@ -106,7 +107,7 @@ lint: $(STATICCHECK) packages-build
 	cd tools && ../$(STATICCHECK) ./images
 	$(GO) test -count=1 ./internal/rooms
 
-bench: all images $(LIBEXEC)/ctr
+bench: all $(IMAGES)/busybox.tar $(LIBEXEC)/ctr
 	$(GO) run -buildvcs=false ./bench
 
 demo: all

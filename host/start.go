@@ -144,7 +144,8 @@ func (h *Host) markStopped(ctx context.Context, c engine.Container) error {
 }
 
 // KillContainer sends a signal. One that ends the container counts as a stop
-// by hand: its restart policy does not act.
+// by hand: its restart policy does not act. After SIGKILL the container has
+// ended on return, so that it can be started at once.
 func (h *Host) KillContainer(ctx context.Context, r scheduler.Ref, signal string) error {
 	c, err := h.recorded(ctx, r)
 	if err != nil {
@@ -154,6 +155,9 @@ func (h *Host) KillContainer(ctx context.Context, r scheduler.Ref, signal string
 		if err := h.markStopped(ctx, c); err != nil {
 			return edge(err)
 		}
+	}
+	if isSIGKILL(signal) {
+		return edge(h.Engine.Stop(ctx, c.ID, signal, 0))
 	}
 	return edge(h.Engine.Kill(ctx, c.ID, signal))
 }

@@ -57,6 +57,7 @@ type Host interface {
 	// marked as stopped by hand. Not running is success.
 	StopContainer(ctx context.Context, c Ref, timeout *time.Duration) error
 	// KillContainer sends a signal: a name with or without "SIG", or a number.
+	// After SIGKILL the container has ended on return.
 	KillContainer(ctx context.Context, c Ref, signal string) error
 	// RemoveContainer removes a container, and with volumes also the anonymous
 	// volumes that no other container mounts.

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Usage: tools/packages.sh build|test|demo
-# Installs the system packages that building, testing or the demo need and that
-# are not there yet, through apt, and says so. Without apt, or without root, it
-# says what to install.
+# Usage: tools/packages.sh build|test|debian
+# Installs the system packages that building, testing or images of Debian need
+# and that are not there yet, through apt, and says so. Without apt, or without
+# root, it says what to install.
 set -eu
 
 missing=()
@@ -28,11 +28,11 @@ test) # the image of most tests, and tools that look at what compose made
 	need nftables program nft
 	need systemd program systemd-analyze
 	;;
-demo)
+debian)
 	need debootstrap program debootstrap
 	;;
 *)
-	echo "usage: $0 build|test|demo" >&2
+	echo "usage: $0 build|test|debian" >&2
 	exit 2
 	;;
 esac

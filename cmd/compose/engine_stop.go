@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/compose-first/compose/engine"
+	"github.com/compose-first/compose/internal/systemd"
 	"github.com/compose-first/compose/netplan"
 	"github.com/compose-first/compose/project"
 	"github.com/compose-first/compose/volumes"
@@ -44,6 +45,9 @@ func (a *app) engineStop(ctx context.Context, force bool) error {
 		return err
 	}
 	if err := r.bundle.Stop(ctx); err != nil {
+		return err
+	}
+	if err := (systemd.Groups{Tag: r.root.Tag()}).Release(ctx); err != nil {
 		return err
 	}
 	return volumes.OpenStore(r.root).Unmount()

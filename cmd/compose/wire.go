@@ -17,6 +17,7 @@ import (
 	"github.com/compose-first/compose/internal/bundle"
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/lock"
+	"github.com/compose-first/compose/internal/systemd"
 	"github.com/compose-first/compose/project"
 )
 
@@ -140,6 +141,9 @@ func (a *app) startEngine(ctx context.Context) (*rooms, error) {
 	address, err := r.bundle.EnsureContainerd(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if err := (systemd.Groups{Tag: r.root.Tag()}).Hold(ctx); err != nil {
+		a.warn("%v", err)
 	}
 	return r, a.connect(ctx, r, address)
 }

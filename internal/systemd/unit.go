@@ -74,6 +74,7 @@ RestartPreventExitStatus=%d
 SuccessExitStatus=%d
 WatchdogSec=%d
 WatchdogSignal=SIGTERM
+TimeoutAbortSec=10
 TimeoutStartSec=infinity
 TimeoutStopSec=10min
 KillMode=process

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -30,8 +31,9 @@ Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 `
 
-// debian makes the smallest Debian 12 that apt can add to.
-func debian(out string) (retErr error) {
+// debian makes the smallest Debian 12 that apt can add to, with the packages
+// named.
+func debian(out, name string, packages ...string) (retErr error) {
 	tool, err := exec.LookPath("debootstrap")
 	if err != nil {
 		return fmt.Errorf("%w (apt-get install debootstrap)", err)
@@ -45,7 +47,7 @@ func debian(out string) (retErr error) {
 	}
 	defer func() { retErr = errors.Join(retErr, os.RemoveAll(dir)) }()
 	root := filepath.Join(dir, "root")
-	cmd := exec.Command(tool, "--variant=minbase", "bookworm", root, mirror)
+	cmd := exec.Command(tool, "--variant=minbase", "--include="+strings.Join(packages, ","), "bookworm", root, mirror)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("debootstrap: %w", err)
@@ -54,7 +56,7 @@ func debian(out string) (retErr error) {
 		return fmt.Errorf("trim: %w", err)
 	}
 	img := image{
-		name: "docker.io/library/debian:bookworm-slim",
+		name: name,
 		env:  []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		cmd:  []string{"bash"},
 	}

@@ -3,6 +3,7 @@
 //
 //	images busybox OUT    docker.io/library/busybox:latest, from the host's static busybox
 //	images debian OUT     docker.io/library/debian:bookworm-slim, by debootstrap
+//	images systemd OUT    localhost/debian-systemd:bookworm, the same with systemd as its init
 //
 // The same inputs give the same file, byte for byte.
 package main
@@ -21,14 +22,16 @@ func main() {
 
 func run(args []string) error {
 	if len(args) != 2 {
-		return fmt.Errorf("usage: images busybox|debian OUT")
+		return fmt.Errorf("usage: images busybox|debian|systemd OUT")
 	}
 	kind, out := args[0], args[1]
 	switch kind {
 	case "busybox":
 		return busybox(out)
 	case "debian":
-		return debian(out)
+		return debian(out, "docker.io/library/debian:bookworm-slim")
+	case "systemd":
+		return debian(out, "localhost/debian-systemd:bookworm", "systemd-sysv")
 	}
 	return fmt.Errorf("unknown image %q", kind)
 }
