@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/compose-first/compose/internal/thread"
 	"github.com/compose-first/compose/netplan"
 )
 
@@ -107,26 +107,22 @@ func tryOverlay(dir string) (retErr error) {
 		options = append(options, option+"="+folder)
 	}
 	target := filepath.Join(temporary, "lowerdir")
-	done := make(chan error)
-	go func() {
-		// The thread is never unlocked: it ends with this goroutine, and its
-		// mounts with it.
-		runtime.LockOSThread()
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			done <- fmt.Errorf("unshare: %w", err)
-			return
-		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			done <- fmt.Errorf("make mounts private: %w", err)
-			return
-		}
-		err := unix.Mount("overlay", target, "overlay", 0, strings.Join(options, ","))
-		if err == nil {
-			err = unix.Unmount(target, 0)
-		}
-		done <- err
-	}()
-	return <-done
+	thread.Apart(func() { retErr = mountOverlay(target, strings.Join(options, ",")) })
+	return retErr
+}
+
+// mountOverlay leaves the calling thread in a mount namespace of its own.
+func mountOverlay(target, options string) error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("overlay", target, "overlay", 0, options); err != nil {
+		return err
+	}
+	return unix.Unmount(target, 0)
 }
 
 // network tries what networks are made of.

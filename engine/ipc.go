@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/containerd/containerd/v2/core/containers"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/compose-first/compose/internal/thread"
 	"github.com/compose-first/compose/project"
 )
 
@@ -115,29 +115,24 @@ func openTreeInside(pid uint32, path string) (int, error) {
 		return -1, fmt.Errorf("open mount namespace: %w", err)
 	}
 	defer unix.Close(ns)
-	type opened struct {
-		fd  int
-		err error
+	fd := -1
+	thread.Apart(func() { fd, err = openTreeIn(ns, path) })
+	return fd, err
+}
+
+// openTreeIn leaves the calling thread in the mount namespace ns.
+func openTreeIn(ns int, path string) (int, error) {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return -1, fmt.Errorf("unshare: %w", err)
 	}
-	result := make(chan opened, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := unix.Unshare(unix.CLONE_FS); err != nil {
-			result <- opened{-1, fmt.Errorf("unshare: %w", err)}
-			return
-		}
-		if err := unix.Setns(ns, unix.CLONE_NEWNS); err != nil {
-			result <- opened{-1, fmt.Errorf("enter mount namespace: %w", err)}
-			return
-		}
-		fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
-		if err != nil {
-			err = fmt.Errorf("open %s: %w", path, err)
-		}
-		result <- opened{fd, err}
-	}()
-	o := <-result
-	return o.fd, o.err
+	if err := unix.Setns(ns, unix.CLONE_NEWNS); err != nil {
+		return -1, fmt.Errorf("enter mount namespace: %w", err)
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return -1, fmt.Errorf("open %s: %w", path, err)
+	}
+	return fd, nil
 }
 
 // dropSharedMemory takes a borrowed mount away; none at all is as good.

@@ -106,7 +106,6 @@ func (c *Client) endTaskOf(ctx context.Context, id, group string) error {
 
 // killTask returns once the processes of a container are no more.
 func (c *Client) killTask(ctx context.Context, id string, status task.Status) error {
-	ended := c.ended(ctx, id)
 	err := c.kill(ctx, id, syscall.SIGKILL, true)
 	if isNotFound(err) || err != nil && shimGone(err) {
 		return nil
@@ -117,12 +116,7 @@ func (c *Client) killTask(ctx context.Context, id string, status task.Status) er
 	if status == task.Status_PAUSED || status == task.Status_PAUSING { // the signal arrives when it is thawed
 		_, _ = c.tasks.Resume(ctx, &tasks.ResumeTaskRequest{ContainerID: id})
 	}
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return c.awaitEnd(ctx, id)
 }
 
 // deleteTask deletes a task that has ended; none at all is as good, and a

@@ -67,11 +67,11 @@ func (c *Client) signalAndWait(ctx context.Context, id, signal string, grace tim
 	if err != nil {
 		return err
 	}
-	ended := c.ended(ctx, id)
 	if grace > 0 && sig != syscall.SIGKILL {
 		if err := c.kill(ctx, id, sig, false); err != nil && !isNotFound(err) {
 			return err
 		}
+		ended := c.ended(ctx, id)
 		timer := time.NewTimer(grace)
 		defer timer.Stop()
 		select {
@@ -85,25 +85,22 @@ func (c *Client) signalAndWait(ctx context.Context, id, signal string, grace tim
 	if err := c.kill(ctx, id, syscall.SIGKILL, true); err != nil && !isNotFound(err) {
 		return err
 	}
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return c.awaitEnd(ctx, id)
 }
 
-// ended tells when the main process of a container is no more; it buffers the
-// one answer.
+// awaitEnd returns once the main process of a container is no more.
+func (c *Client) awaitEnd(ctx context.Context, id string) error {
+	_, err := c.waitTask(ctx, id)
+	if isNotFound(err) { // settled and deleted by somebody else
+		return nil
+	}
+	return err
+}
+
+// ended is awaitEnd in the background; it buffers the one answer.
 func (c *Client) ended(ctx context.Context, id string) <-chan error {
 	ended := make(chan error, 1)
-	go func() {
-		_, err := c.waitTask(ctx, id)
-		if isNotFound(err) { // settled and deleted by somebody else
-			err = nil
-		}
-		ended <- err
-	}()
+	go func() { ended <- c.awaitEnd(ctx, id) }()
 	return ended
 }
 

@@ -6,11 +6,12 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/compose-first/compose/internal/thread"
 )
 
 // trySysctls returns the first of a service's kernel settings that a container
@@ -22,59 +23,23 @@ func trySysctls(settings map[string]string) error {
 		return nil
 	}
 	var refused error
-	err := inNewNamespaces(func() {
+	thread.Apart(func() {
+		if err := unix.Unshare(settingNamespaces); err != nil {
+			slog.Debug("kernel settings are not tried", "error", err)
+			return
+		}
 		for _, name := range slices.Sorted(maps.Keys(settings)) {
 			if refused = trySysctl(name, settings[name]); refused != nil {
 				return
 			}
 		}
 	})
-	if err != nil {
-		slog.Debug("kernel settings are not tried", "error", err)
-	}
 	return refused
 }
 
 // settingNamespaces are those that a container's kernel settings belong to.
 // Source: runc, libcontainer/configs/validate.
-var settingNamespaces = []struct {
-	name string
-	flag int
-}{{"net", unix.CLONE_NEWNET}, {"ipc", unix.CLONE_NEWIPC}, {"uts", unix.CLONE_NEWUTS}}
-
-// inNewNamespaces calls do on a thread with namespaces of its own, which goes
-// back to its old ones; one that cannot is never used again.
-func inNewNamespaces(do func()) (retErr error) {
-	runtime.LockOSThread()
-	var homes []int
-	flags, away := 0, false
-	defer func() {
-		for i, fd := range homes {
-			if away {
-				retErr = errors.Join(retErr, unix.Setns(fd, settingNamespaces[i].flag))
-			}
-			unix.Close(fd)
-		}
-		if !away || retErr == nil {
-			runtime.UnlockOSThread()
-		}
-	}()
-	for _, ns := range settingNamespaces {
-		path := "/proc/thread-self/ns/" + ns.name
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("open %s: %w", path, err)
-		}
-		homes = append(homes, fd)
-		flags |= ns.flag
-	}
-	if err := unix.Unshare(flags); err != nil {
-		return fmt.Errorf("make namespaces: %w", err)
-	}
-	away = true
-	do()
-	return nil
-}
+const settingNamespaces = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
 // trySysctl sets one for the calling thread's namespaces.
 func trySysctl(name, value string) error {

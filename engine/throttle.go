@@ -18,7 +18,7 @@ import (
 // turnLimit is how long a call has its turn. One that takes longer waits more
 // than it makes containerd work; it may be for a shim that hangs, and must not
 // hold up the rest.
-const turnLimit = time.Second
+const turnLimit = 5 * time.Second
 
 // callsAtOnce is how many calls that make containerd work a client has under
 // way: as many as keep the processors busy while some wait for disks.

@@ -3,10 +3,11 @@ package bundle
 import (
 	"fmt"
 	"os/exec"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/compose-first/compose/internal/thread"
 )
 
 // daemonUmask is what daemons run with, whatever the shell of their starter
@@ -17,18 +18,16 @@ const daemonUmask = 0o022
 // signals reach it, and with daemonUmask.
 func startDetached(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	started := make(chan error)
-	go func() {
+	var err error
+	thread.Apart(func() {
 		// The umask belongs to all threads of a process, until one of them takes
-		// a copy for itself. That thread is never unlocked: it ends with this
-		// goroutine, and nothing else ever runs on it.
-		runtime.LockOSThread()
-		if err := unix.Unshare(unix.CLONE_FS); err != nil {
-			started <- fmt.Errorf("unshare: %w", err)
+		// a copy for itself.
+		if err = unix.Unshare(unix.CLONE_FS); err != nil {
+			err = fmt.Errorf("unshare: %w", err)
 			return
 		}
 		unix.Umask(daemonUmask)
-		started <- cmd.Start()
-	}()
-	return <-started
+		err = cmd.Start()
+	})
+	return err
 }
