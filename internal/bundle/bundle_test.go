@@ -363,8 +363,9 @@ func TestFindNamesWhereItLooked(t *testing.T) {
 }
 
 func TestTooLongSocketPath(t *testing.T) {
+	dir := t.TempDir() // it goes after the engine has, which writes there as it ends
 	b := engine(t)
-	b.Root.Run = filepath.Join(t.TempDir(), strings.Repeat("x", 100))
+	b.Root.Run = filepath.Join(dir, strings.Repeat("x", 100))
 	_, err := b.EnsureContainerd(t.Context())
 	if err == nil || !strings.Contains(err.Error(), layout.RootVariable) {
 		t.Errorf("got %v, want an error that names %s", err, layout.RootVariable)
