@@ -22,8 +22,9 @@ whose program has been replaced. systemd is told once every container that is to
 be back is back, and from then on, for its watchdog, that the engine answers.
 
 Told to end, it leaves the engine and its containers running; only when systemd
-is shutting the machine down are the containers stopped first, in order. It ends
-by itself, with exit code 3, after "compose engine stop".`,
+is shutting the machine down are the containers stopped first, in order, and
+then the engine. It ends by itself, with exit code 3, after "compose engine
+stop".`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.engineRun(cmd.Context()) },
 	}
@@ -106,8 +107,8 @@ func tell(ctx context.Context, r *rooms, limit time.Duration) error {
 	return systemd.Status(fmt.Sprintf("the engine does not answer: %v", err))
 }
 
-// leave has the containers stopped when the machine is about to stop, and else
-// leaves everything as it is.
+// leave stops the containers and the engine when the machine is about to stop,
+// so that their disk can be unmounted, and else leaves everything as it is.
 func (a *app) leave(ctx context.Context, r *rooms) error {
 	if err := systemd.Ending(); err != nil {
 		return err
@@ -115,5 +116,8 @@ func (a *app) leave(ctx context.Context, r *rooms) error {
 	if !systemd.Booted() || !systemd.Stopping(ctx) {
 		return nil
 	}
-	return endContainers(ctx, r)
+	if err := endContainers(ctx, r); err != nil {
+		return err
+	}
+	return endDaemons(ctx, r)
 }

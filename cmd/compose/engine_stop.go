@@ -34,6 +34,17 @@ func (a *app) engineStop(ctx context.Context, force bool) error {
 		if err := a.endRunning(ctx, r, force); err != nil {
 			return err
 		}
+	}
+	if err := endDaemons(ctx, r); err != nil {
+		return err
+	}
+	return (systemd.Groups{Tag: r.root.Tag()}).Release(ctx)
+}
+
+// endDaemons ends what runs of an engine without containers, and leaves nothing
+// mounted.
+func endDaemons(ctx context.Context, r *rooms) error {
+	if r.engine != nil {
 		if err := endIdleShims(ctx, r); err != nil {
 			return err
 		}
@@ -45,9 +56,6 @@ func (a *app) engineStop(ctx context.Context, force bool) error {
 		return err
 	}
 	if err := r.bundle.Stop(ctx); err != nil {
-		return err
-	}
-	if err := (systemd.Groups{Tag: r.root.Tag()}).Release(ctx); err != nil {
 		return err
 	}
 	return volumes.OpenStore(r.root).Unmount()

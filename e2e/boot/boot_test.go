@@ -2,6 +2,7 @@ package boot
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -125,11 +126,15 @@ func (m *machine) cutPower() {
 }
 
 // reboot has the machine go down as it should: containers are told, those
-// first that depend on others. It comes up by itself.
+// first that depend on others, and nobody is on the engine's disk when it is
+// unmounted. It comes up by itself.
 func (m *machine) reboot() {
 	before, addresses := m.events(), m.addresses()
 	m.run("systemctl", "--no-block", "reboot") // which may be ended with the machine
 	m.back(before, addresses, "web down", "db down", "db up", "web up")
+	if !strings.Contains(m.host("logs", "--no-log-prefix"), "Unmounted var-lib-compose.mount") {
+		m.Errorf("/var/lib/compose was not unmounted")
+	}
 }
 
 // back waits for these events, and fails the test unless all is as it was.
