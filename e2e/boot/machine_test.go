@@ -178,6 +178,6 @@ func (m *machine) until(what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			m.Fatalf("waited %v until %s", patience, what)
 		}
-		time.Sleep(50 * time.Millisecond) // until the next look; the deadline decides
+		time.Sleep(200 * time.Millisecond) // until the next look; the deadline decides
 	}
 }
