@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/compose-first/compose/internal/cgroup"
 	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/internal/lock"
 	"github.com/compose-first/compose/internal/process"
@@ -153,8 +153,7 @@ func spawn(root layout.Root, binary string) (<-chan error, error) {
 	cmd.Dir = "/"
 	cmd.Env = daemonEnvironment(root)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	if err := cgroup.StartDaemon(cmd, root.Cgroup()); err != nil {
 		return nil, err
 	}
 	exited := make(chan error, 1)

@@ -15,7 +15,6 @@ import (
 	tasks "github.com/containerd/containerd/api/services/tasks/v1"
 	versionapi "github.com/containerd/containerd/api/services/version/v1"
 	containerd "github.com/containerd/containerd/v2/client"
-	"github.com/containerd/containerd/v2/contrib/apparmor"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/snapshots"
@@ -25,6 +24,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/compose-first/compose/internal/apparmor"
 	"github.com/compose-first/compose/internal/layout"
 )
 
@@ -107,7 +107,7 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 		snapshots:  conn.SnapshotService(cfg.Snapshotter),
 		images:     conn.ImageService(),
 		host:       sync.OnceValues(lookAtHost),
-		apparmor:   sync.OnceValue(func() error { return apparmor.LoadDefaultProfile(apparmorProfile) }),
+		apparmor:   sync.OnceValue(apparmor.Load),
 	}
 	if err := c.checkVersion(ctx); err != nil {
 		conn.Close()

@@ -8,9 +8,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/containerd/containerd/v2/pkg/apparmor"
 	"github.com/containerd/containerd/v2/pkg/cap"
 	"golang.org/x/sys/unix"
+
+	"github.com/compose-first/compose/internal/apparmor"
 )
 
 // hostFacts is what a spec has to know of the machine.
@@ -19,6 +20,7 @@ type hostFacts struct {
 	SwapLimits  bool              // the kernel accounts for swap
 	RealTime    bool              // cgroups have real-time CPU time
 	AppArmor    bool              // enabled, and its tools are there
+	Profiles    string            // file that names the profiles of AppArmor
 	SELinux     selinuxLabels     // of containers, by its policy
 	Caps        []string          // that the engine has and can give, "CAP_CHOWN"
 	HardLimits  map[string]uint64 // by "RLIMIT_NOFILE": what can be given without CAP_SYS_RESOURCE
@@ -49,7 +51,8 @@ func lookAtHost() (hostFacts, error) {
 	}
 	h := hostFacts{
 		CgroupV2:    fs.Type == unix.CGROUP2_SUPER_MAGIC,
-		AppArmor:    apparmor.HostSupports(),
+		AppArmor:    apparmor.Enabled(),
+		Profiles:    apparmor.List,
 		SELinux:     labels,
 		Caps:        caps,
 		HardLimits:  map[string]uint64{},

@@ -12,6 +12,7 @@ import (
 	"github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/compose-first/compose/internal/apparmor"
 	"github.com/compose-first/compose/project"
 )
 
@@ -33,9 +34,6 @@ var (
 	}
 	readonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 )
-
-// apparmorProfile is the profile of containers where the host has AppArmor.
-const apparmorProfile = "compose-default"
 
 // capabilities sets those of the service: the defaults, all for a privileged
 // one, and what cap_add and cap_drop make of them.
@@ -167,7 +165,9 @@ func (b *specBuilder) security() error {
 	if err := b.seccomp(o.seccomp); err != nil {
 		return err
 	}
-	b.apparmor(o.apparmor)
+	if err := b.apparmor(o.apparmor); err != nil {
+		return err
+	}
 	return b.selinux(o.label)
 }
 
@@ -195,7 +195,9 @@ func (b *specBuilder) seccomp(profile string) (err error) {
 	return nil
 }
 
-func (b *specBuilder) apparmor(profile string) {
+// apparmor sets the profile. One that the kernel does not have is an error here:
+// else it would be runc's, after all has been made.
+func (b *specBuilder) apparmor(profile string) error {
 	switch {
 	case !b.host.AppArmor:
 		if profile != "" && profile != "unconfined" {
@@ -203,10 +205,20 @@ func (b *specBuilder) apparmor(profile string) {
 		}
 	case profile == "" && b.Service.Privileged:
 	case profile == "":
-		b.spec.Process.ApparmorProfile = apparmorProfile
+		b.spec.Process.ApparmorProfile = apparmor.Default
+	case profile == "unconfined", profile == apparmor.Default:
+		b.spec.Process.ApparmorProfile = profile
 	default:
+		there, err := apparmor.Loaded(b.host.Profiles, profile)
+		if err != nil {
+			return fmt.Errorf("security_opt: %w", err)
+		}
+		if !there {
+			return fmt.Errorf("security_opt: AppArmor profile %q is not loaded: load it with apparmor_parser -r FILE, or name one of %s", profile, b.host.Profiles)
+		}
 		b.spec.Process.ApparmorProfile = profile
 	}
+	return nil
 }
 
 // defaultSeccomp is Docker's profile without its rules for x32: kernels have had

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,6 +29,10 @@ func TestLabelsOfSecurityModules(t *testing.T) {
 		file       = "system_u:object_r:container_file_t:" + testCategories
 		unconfined = "system_u:object_r:container_file_t:s0:c1022,c1023"
 	)
+	profiles := filepath.Join(t.TempDir(), "profiles")
+	if err := os.WriteFile(profiles, []byte("lax (complain)\nstrict (enforce)\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	pid := func(in *specInput) { in.Record.PIDMode = "host" }
 	ipc := func(in *specInput) { in.Record.IPCMode = "host" }
 	joins := func(in *specInput) { in.joinedLabel = "u:r:t:s0:c5,c6" }
@@ -59,7 +64,7 @@ func TestLabelsOfSecurityModules(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, warnings, err := build(t, tt.service, func(in *specInput) {
-				in.host.AppArmor, in.host.SELinux = true, policyLabels
+				in.host.AppArmor, in.host.Profiles, in.host.SELinux = true, profiles, policyLabels
 				if tt.change != nil {
 					tt.change(in)
 				}
@@ -73,6 +78,12 @@ func TestLabelsOfSecurityModules(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a profile that is not loaded", func(t *testing.T) {
+		_, _, err := build(t, `security_opt: [apparmor=loose]`, func(in *specInput) { in.host.AppArmor, in.host.Profiles = true, profiles })
+		if err == nil || !strings.Contains(err.Error(), `AppArmor profile "loose" is not loaded`) {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("a policy without levels", func(t *testing.T) {
 		s, _, err := build(t, ``, func(in *specInput) { in.host.SELinux = selinuxLabels{"u:r:t", "u:object_r:f"} })
 		if err != nil || s.Process.SelinuxLabel != "u:r:t" || s.Linux.MountLabel != "u:object_r:f" {

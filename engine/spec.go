@@ -61,10 +61,7 @@ func (b *specBuilder) warn(format string, args ...any) {
 func cgroupPath(in specInput) string {
 	parent := in.Service.CgroupParent
 	if parent == "" {
-		parent = "compose"
-		if tag := in.root.Tag(); tag != "" {
-			parent += "-" + tag
-		}
+		parent = in.root.Cgroup()
 	}
 	return path.Join("/", parent, in.ID)
 }

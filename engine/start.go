@@ -117,10 +117,7 @@ func (c *Client) loadProfile() error {
 	if err != nil || !host.AppArmor {
 		return err
 	}
-	if err := c.apparmor(); err != nil {
-		return fmt.Errorf("load AppArmor profile %s: %w", apparmorProfile, err)
-	}
-	return nil
+	return c.apparmor()
 }
 
 // startLabels are those of a container that begins a run.

@@ -408,7 +408,7 @@ func (o *oneOffRun) detached(ctx context.Context) error {
 		return err
 	}
 	if o.options.remove {
-		if err := o.leaveReaper(o.ref); err != nil {
+		if err := o.leaveReaper(o.rooms.root, o.ref); err != nil {
 			return err
 		}
 	}

@@ -8,16 +8,17 @@ import (
 	"os/exec"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/compose-first/compose/engine"
 	"github.com/compose-first/compose/host"
+	"github.com/compose-first/compose/internal/cgroup"
+	"github.com/compose-first/compose/internal/layout"
 	"github.com/compose-first/compose/scheduler"
 )
 
 // leaveReaper starts a process that removes a container when it ends: run -d
 // has long returned by then.
-func (a *app) leaveReaper(ref scheduler.Ref) error {
+func (a *app) leaveReaper(root layout.Root, ref scheduler.Ref) error {
 	binary, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find own binary: %w", err)
@@ -27,8 +28,7 @@ func (a *app) leaveReaper(ref scheduler.Ref) error {
 		c.Env = append(os.Environ(), "CONTAINERD_ADDRESS="+a.global.containerd)
 	}
 	c.Dir = "/"
-	c.SysProcAttr = &unix.SysProcAttr{Setsid: true}
-	if err := c.Start(); err != nil {
+	if err := cgroup.StartDaemon(c, root.Cgroup()); err != nil {
 		return fmt.Errorf("start the remover of %s: %w", ref.Name, err)
 	}
 	return c.Process.Release()

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/compose-first/compose/internal/apparmor"
 )
 
 // TestContainer has programs inside of containers try what a container must
@@ -18,6 +20,11 @@ import (
 // it runs there.
 func TestContainer(t *testing.T) {
 	const perm = "EPERM"
+	// What AppArmor refuses besides, before the kernel looks for a capability.
+	passed, forbidden := "allowed", perm
+	if apparmor.Enabled() {
+		passed, forbidden = "EACCES", "EACCES"
+	}
 	byDefault := map[string]string{
 		"CapEff": "00000000a80425fb", "CapBnd": "00000000a80425fb", "NoNewPrivs": "0", "Seccomp": "2", "euid": "0",
 		"/dev":      "full null pts/ptmx random tty urandom zero",
@@ -30,7 +37,7 @@ func TestContainer(t *testing.T) {
 		"open by handle": perm, "vsock": perm, "change routes": perm,
 		"memory by node": perm, "disk by node": perm, "kernel log by node": perm, "fuse by node": perm,
 		"write /proc/sys": "EROFS", "write core_pattern": "EROFS", "write sysrq": "EROFS|ENOENT", "write /sys": "EROFS", "write cgroups": "EROFS",
-		"read kcore": "empty: EOF|ENOENT", "read keys": "empty: EOF", "read interrupts": "empty: EOF", "read timers": "empty: EOF|ENOENT", "read firmware": "empty",
+		"read kcore": "empty: EOF|ENOENT|EACCES", "read keys": "empty: EOF", "read interrupts": "empty: EOF", "read timers": "empty: EOF|ENOENT", "read firmware": "empty",
 		"host's root": "ENOENT",
 
 		"trace a child": "allowed", "raw socket": "allowed", "null by node": "allowed", "make a fifo": "allowed",
@@ -49,11 +56,12 @@ func TestContainer(t *testing.T) {
 			"host's root": "ENOENT",
 		}},
 		{"unfiltered", `security_opt: [seccomp=unconfined]`, map[string]string{
-			"Seccomp": "0", "CapEff": "00000000a80425fb", "keyctl": "allowed", "unshare users": "allowed", "mount tmpfs": perm, "io_uring": "allowed",
+			"Seccomp": "0", "CapEff": "00000000a80425fb", "keyctl": "allowed", "unshare users": "allowed", "mount tmpfs": forbidden, "io_uring": "allowed",
 		}},
 		{"profile", `security_opt: [seccomp=./deny.json]`, map[string]string{"Seccomp": "2", "make a directory": "EACCES", "keyctl": "allowed", "write to /": "allowed"}},
-		{"open-paths", `security_opt: [systempaths=unconfined]`, map[string]string{"read keys": "allowed", "read interrupts": "allowed", "write /proc/sys": "allowed", "mount tmpfs": perm}},
-		{"added", `cap_add: [SYS_ADMIN, net_admin]`, map[string]string{"CapEff": "00000000a82435fb", "mount tmpfs": "allowed", "change routes": "allowed", "write /proc/sys": "EROFS", "keyctl": perm, "memory by node": perm}},
+		{"open-paths", `security_opt: [systempaths=unconfined]`, map[string]string{"read keys": "allowed", "read interrupts": "allowed", "write /proc/sys": passed, "mount tmpfs": perm}},
+		{"added", `cap_add: [SYS_ADMIN, net_admin]`, map[string]string{"CapEff": "00000000a82435fb", "mount tmpfs": passed, "change routes": "allowed", "write /proc/sys": "EROFS", "keyctl": perm, "memory by node": perm}},
+		{"unconfined", "cap_add: [SYS_ADMIN]\n    security_opt: [apparmor=unconfined]", map[string]string{"mount tmpfs": "allowed", "write /proc/sys": "EROFS"}},
 		{"dropped", `cap_drop: [MKNOD, CAP_NET_RAW, chown]`, map[string]string{"CapEff": "00000000a00405fa", "null by node": perm, "raw socket": perm, "change an owner": perm, "make a fifo": "allowed"}},
 		{"bare", `cap_drop: [ALL]`, map[string]string{"CapEff": "0000000000000000", "CapBnd": "0000000000000000", "raw socket": perm, "host's root": perm, "make a directory": "allowed"}},
 		{"one", "cap_drop: [ALL]\n    cap_add: [CHOWN]", map[string]string{"CapEff": "0000000000000001", "change an owner": "allowed", "raw socket": perm}},
@@ -88,6 +96,24 @@ services:
 				t.Errorf("%s: the probe says nothing", name)
 			}
 		})
+	}
+}
+
+// TestStepsOfBuildsAreConfined as containers are, on a host with AppArmor.
+func TestStepsOfBuildsAreConfined(t *testing.T) {
+	const show = "cat /proc/self/attr/current 2>/dev/null || echo none"
+	s := open(t, "steps", "compose.yaml", fmt.Sprintf(`
+services:
+  it:
+    build: {context: ., dockerfile_inline: "FROM busybox\nRUN { %[1]s; } > /profile"}
+    command: [sleep, infinity]
+    network_mode: none
+    stop_grace_period: 0s
+`, show))
+	s.must("up", "-d")
+	step, container := s.must("exec", "-T", "it", "cat", "/profile"), s.must("exec", "-T", "it", "sh", "-c", show)
+	if step != container || apparmor.Enabled() && !strings.HasPrefix(step, apparmor.Default) {
+		t.Errorf("a step's profile is %q, a container's %q", step, container)
 	}
 }
 
@@ -154,10 +180,12 @@ func TestSecurityOptionsThatCannotBe(t *testing.T) {
 			}
 		})
 	}
-	if _, err := os.Stat("/sys/module/apparmor/parameters/enabled"); err != nil {
-		s := open(t, "moduleless", "compose.yaml", "services: {it: {image: busybox, command: ['true'], security_opt: [apparmor=strict]}}\n")
-		if r := s.run("up", "-d"); r.Code != 0 || !strings.Contains(r.Stderr, "the host has no AppArmor") {
-			t.Errorf("exit %d, %s", r.Code, r.Stderr)
-		}
+	code, want := 0, "the host has no AppArmor"
+	if apparmor.Enabled() {
+		code, want = 1, `service "it": security_opt: AppArmor profile "strict" is not loaded`
+	}
+	s := open(t, "profile", "compose.yaml", "services: {it: {image: busybox, command: ['true'], security_opt: [apparmor=strict]}}\n")
+	if r := s.run("up", "-d"); r.Code != code || !strings.Contains(r.Stderr, want) || code != 0 && strings.Contains(r.Stderr, "Creat") {
+		t.Errorf("exit %d, want %d: %s", r.Code, code, r.Stderr)
 	}
 }

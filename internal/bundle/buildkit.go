@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	buildkit "github.com/moby/buildkit/client"
+
+	"github.com/compose-first/compose/internal/apparmor"
 )
 
 // namespace is the containerd namespace of all that compose makes. What
@@ -57,28 +59,33 @@ func (b *Bundle) buildkit(containerd string) daemon {
 			if err := b.endSteps(ctx, containerd); err != nil {
 				return err
 			}
-			return writeFile(config, []byte(buildkitConfig(root, socket, containerd, b.cgroup())))
+			profile, err := stepProfile()
+			if err != nil {
+				return err
+			}
+			return writeFile(config, []byte(buildkitConfig(root, socket, containerd, b.Root.Cgroup(), profile)))
 		},
 		version: func(ctx context.Context) (string, error) { return buildkitVersion(ctx, socket) },
 	}
-}
-
-// cgroup is the parent of all cgroups of the engine.
-func (b *Bundle) cgroup() string {
-	if tag := b.Root.Tag(); tag != "" {
-		return "/compose-" + tag
-	}
-	return "/compose"
 }
 
 // traceSuffix is put behind the socket's path for the one on which build steps
 // report traces; by default it would lie outside the engine's root.
 const traceSuffix = ".otel"
 
+// stepProfile is the AppArmor profile of RUN steps, loaded: that of containers,
+// or "" on a host without AppArmor.
+func stepProfile() (string, error) {
+	if !apparmor.Enabled() {
+		return "", nil
+	}
+	return apparmor.Default, apparmor.Load()
+}
+
 // buildkitConfig is the file that our buildkitd reads. RUN steps share the
 // host's network, as there is no project network to put them on; the limits of
 // the cache are BuildKit's own, which follow the size of the disk.
-func buildkitConfig(root, socket, containerd, cgroup string) string {
+func buildkitConfig(root, socket, containerd, cgroup, profile string) string {
 	return fmt.Sprintf(`# Written by compose at each start of buildkitd.
 root = %[1]q
 insecure-entitlements = ["network.host", "security.insecure"]
@@ -109,8 +116,9 @@ insecure-entitlements = ["network.host", "security.insecure"]
   snapshotter = "overlayfs"
   networkMode = "host"
   defaultCgroupParent = %[5]q
+  apparmor-profile = %[7]q
   gc = true
-`, root, socket, containerd, namespace, cgroup, socket+traceSuffix)
+`, root, socket, containerd, namespace, cgroup, socket+traceSuffix, profile)
 }
 
 // buildkitVersion asks the buildkitd at a socket path for its version.

@@ -142,7 +142,7 @@ func (d daemon) start(ctx context.Context) (retErr error) {
 	cmd.Dir = "/"
 	cmd.Env = d.env
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := startDetached(cmd); err != nil {
+	if err := startDetached(cmd, d.root.Cgroup()); err != nil {
 		return err
 	}
 	exited := make(chan error, 1)

@@ -3,10 +3,10 @@ package bundle
 import (
 	"fmt"
 	"os/exec"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	groups "github.com/compose-first/compose/internal/cgroup"
 	"github.com/compose-first/compose/internal/thread"
 )
 
@@ -14,10 +14,9 @@ import (
 // has: a folder of an image made under 077 could be entered by root alone.
 const daemonUmask = 0o022
 
-// startDetached starts cmd in a session of its own, so that no terminal's
-// signals reach it, and with daemonUmask.
-func startDetached(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+// startDetached starts cmd as a daemon of the engine whose groups are below
+// top, with daemonUmask.
+func startDetached(cmd *exec.Cmd, top string) error {
 	var err error
 	thread.Apart(func() {
 		// The umask belongs to all threads of a process, until one of them takes
@@ -27,7 +26,7 @@ func startDetached(cmd *exec.Cmd) error {
 			return
 		}
 		unix.Umask(daemonUmask)
-		err = cmd.Start()
+		err = groups.StartDaemon(cmd, top)
 	})
 	return err
 }

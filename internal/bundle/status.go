@@ -52,5 +52,5 @@ func (b *Bundle) Stop(ctx context.Context) error {
 			return fmt.Errorf("remove sockets of shims: %w", err)
 		}
 	}
-	return removeCgroups(b.cgroup())
+	return removeCgroups(b.Root.Cgroup())
 }

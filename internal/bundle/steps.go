@@ -50,7 +50,7 @@ func (b *Bundle) endStep(ctx context.Context, c containerd.Container) error {
 	if err != nil {
 		return err
 	}
-	if spec.Linux == nil || !strings.HasPrefix(spec.Linux.CgroupsPath, b.cgroup()+"/") {
+	if spec.Linux == nil || !strings.HasPrefix(spec.Linux.CgroupsPath, b.Root.Cgroup()+"/") {
 		return nil
 	}
 	task, err := c.Task(ctx, nil)

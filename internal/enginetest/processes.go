@@ -99,13 +99,17 @@ func KillProcess(ctx context.Context, pid int) error {
 	return p.Kill(ctx, settle)
 }
 
-// Contained lists the processes in this engine's containers, by their cgroups.
+// Contained lists the processes in this engine's containers, by their cgroups;
+// that of its daemons, where it has one, is none.
 // A container's id is the last part of a cgroup's path; "" is all of them.
 func (e *Engine) Contained(id string) []int {
 	seen := map[int]bool{}
 	var pids []int
 	for _, top := range e.cgroupPaths() {
 		_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() && d.Name() == "daemons" {
+				return filepath.SkipDir
+			}
 			if err != nil || d.Name() != "cgroup.procs" || !strings.Contains(path, id) {
 				return nil // one that went meanwhile has no processes
 			}

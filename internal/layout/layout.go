@@ -64,6 +64,14 @@ func (r Root) Tag() string {
 	return hex.EncodeToString(sum[:4])
 }
 
+// Cgroup is the parent of the engine's control groups, in every hierarchy.
+func (r Root) Cgroup() string {
+	if tag := r.Tag(); tag != "" {
+		return "/compose-" + tag
+	}
+	return "/compose"
+}
+
 // Containerd and buildkitd.
 func (r Root) ContainerdRoot() string   { return filepath.Join(r.State, "containerd") }
 func (r Root) ContainerdState() string  { return filepath.Join(r.Run, "containerd") }
