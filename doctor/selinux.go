@@ -10,7 +10,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/selinux/go-selinux"
-	"github.com/opencontainers/selinux/go-selinux/label"
+
+	"github.com/compose-first/compose/engine"
 )
 
 // runtimeType is what the policy calls the programs of a container engine: what
@@ -23,10 +24,9 @@ func selinuxFindings(c Config) []Finding {
 	if !selinux.GetEnabled() {
 		return nil
 	}
-	process, _, err := label.InitLabels(nil)
-	if err != nil || process == "" {
+	if known, err := engine.PolicyHasContainers(); err != nil || !known {
 		return []Finding{{Status: Warning, Found: "the SELinux policy has no labels for containers", Means: "containers are not confined by it",
-			Do: "install container-selinux, and recreate the containers"}}
+			Do: "install container-selinux, or the policy's module for containers, and recreate the containers"}}
 	}
 	mode := "does not enforce its policy"
 	if selinux.EnforceMode() == selinux.Enforcing {

@@ -22,14 +22,22 @@ type selinuxLabels struct{ process, file string }
 func (l selinuxLabels) none() bool { return l == selinuxLabels{} }
 
 // hostLabels are what the host's policy has for containers; none where SELinux
-// is off, or its policy knows of no containers.
+// is off, or its policy knows of no containers. A file beside the policy names
+// them, also where no module of the policy defines them, as on Debian 12.
 // Source: containers/container-selinux, container_contexts.
 func hostLabels() (selinuxLabels, error) {
 	process, file, err := label.InitLabels(nil) // with categories that mean nothing
-	if err != nil || process == "" || file == "" {
+	if err != nil || process == "" || file == "" || checkLabels(process, file) != nil {
 		return selinuxLabels{}, err
 	}
 	return selinuxLabels{process, file}, nil
+}
+
+// PolicyHasContainers tells whether the host's SELinux policy has labels for
+// containers.
+func PolicyHasContainers() (bool, error) {
+	labels, err := hostLabels()
+	return !labels.none(), err
 }
 
 // Labelled tells whether containers here have SELinux labels.
