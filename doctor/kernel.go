@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/compose-first/compose/internal/apparmor"
 	"github.com/compose-first/compose/internal/thread"
 	"github.com/compose-first/compose/netplan"
 )
@@ -30,7 +31,7 @@ func kernel(_ context.Context, c Config) []Finding {
 	if len(missing) > 0 {
 		f = Finding{Status: Problem, Found: "namespaces " + strings.Join(missing, ", ") + " are missing", Means: "containers cannot be kept apart", Do: "use a kernel with CONFIG_NAMESPACES and all below it"}
 	}
-	return append([]Finding{f, userNamespaces(), seccomp(), modules()}, selinuxFindings(c)...)
+	return append([]Finding{f, userNamespaces(), seccomp()}, modules(c)...)
 }
 
 func userNamespaces() Finding {
@@ -50,19 +51,27 @@ func seccomp() Finding {
 	return Finding{Status: OK, Found: "seccomp filters are there", Means: "containers are kept from dangerous system calls"}
 }
 
-// modules names the host's further protection, which containers take part in.
-func modules() Finding {
-	text, err := os.ReadFile("/sys/kernel/security/lsm")
-	var found []string
-	for _, name := range strings.Split(strings.TrimSpace(string(text)), ",") {
-		if name == "apparmor" || name == "selinux" {
-			found = append(found, name)
-		}
+// modules are the host's further protection, which containers take part in.
+func modules(c Config) []Finding {
+	text, _ := os.ReadFile("/sys/kernel/security/lsm") // without it there is none
+	var all []Finding
+	if slices.Contains(strings.Split(strings.TrimSpace(string(text)), ","), "apparmor") {
+		all = append(all, appArmor())
 	}
-	if err != nil || len(found) == 0 {
-		return Finding{Status: Note, Found: "neither AppArmor nor SELinux is in use", Means: "containers are confined by capabilities and seccomp alone"}
+	if all = append(all, selinuxFindings(c)...); len(all) > 0 {
+		return all
 	}
-	return Finding{Status: OK, Found: strings.Join(found, " and ") + " is in use", Means: "containers are confined by it, too"}
+	return []Finding{{Status: Note, Found: "neither AppArmor nor SELinux is in use", Means: "containers are confined by capabilities and seccomp alone"}}
+}
+
+// appArmor tells whether the profile of containers can be loaded, on a host
+// that has AppArmor switched on.
+func appArmor() Finding {
+	if !apparmor.Enabled() {
+		return Finding{Status: Warning, Found: "AppArmor is in use, and there is no /sbin/apparmor_parser to load profiles with",
+			Means: "containers are not confined by it", Do: "install the package apparmor, and recreate the containers"}
+	}
+	return Finding{Status: OK, Found: "AppArmor is in use", Means: "containers and steps of builds are confined by it, too"}
 }
 
 // overlay tries to mount what files of containers are made of, where they will be.
