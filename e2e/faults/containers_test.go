@@ -66,7 +66,7 @@ services:
 func TestKilledSharedShim(t *testing.T) {
 	f := begin(t, shared, "a shim of several containers killed", `
 services:
-  many: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, restart: always, scale: 24}
+  many: {image: busybox, command: [sleep, "1000"], stop_signal: SIGKILL, restart: always, scale: 36}
 `)
 	for range times(1, 5) {
 		f.try(func() {
@@ -78,19 +78,19 @@ services:
 					struck = ids
 				}
 			}
-			if len(struck) < 2 || len(struck) > 10 || len(shims) < 12 {
+			if len(struck) < 2 || len(struck) > 10 || len(shims) < 24 {
 				f.Fatalf("containers by shim: %v", shims)
 			}
 			others := f.others(struck...)
 			f.killShim(struck[0])
 			f.until(patience, "all run again", func() bool {
 				return !slices.ContainsFunc(struck, func(id string) bool { return len(f.Contained(id)) == 0 }) &&
-					f.states() == strings.TrimSuffix(strings.Repeat("many running, ", 24), ", ")
+					f.states() == strings.TrimSuffix(strings.Repeat("many running, ", 36), ", ")
 			})
 			if now := f.others(struck...); now != others {
 				f.Errorf("the others' processes were %v and are %v", others, now)
 			}
-			f.row.Note = fmt.Sprintf("%d containers share it, of 24", len(struck))
+			f.row.Note = fmt.Sprintf("%d containers share it, of 36", len(struck))
 		})
 	}
 }
