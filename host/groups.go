@@ -10,7 +10,7 @@ import (
 // own, until a run makes so many that their memory counts: then containers
 // share. The figures are in docs/decisions.md.
 const (
-	ownShims      = 24 // how many containers of a run have a shim of their own
+	ownShims      = 20 // how many containers of a run have a shim of their own
 	shimGroupSize = 10 // how many of the others share one
 )
 

@@ -56,7 +56,7 @@ func (a *app) engineInstall(ctx context.Context) error {
 	if err := bundle.CheckRoot(); err != nil {
 		return err
 	}
-	err = s.Install(ctx)
+	err = s.Install(ctx, func() { a.info("%s is enabled; starting it as soon as the network is online", s.Name()) })
 	if errors.Is(err, systemd.ErrNotBooted) {
 		return fmt.Errorf("%w: have its init run `%s engine start` as root at boot, after the network; with cron, the line \"@reboot root %s%s engine start\" in /etc/crontab does it",
 			err, s.Binary, assignments(s.Environment), s.Binary)

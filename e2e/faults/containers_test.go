@@ -78,7 +78,7 @@ services:
 					struck = ids
 				}
 			}
-			if len(struck) < 2 || len(struck) > 10 || len(shims) < 24 {
+			if len(struck) < 2 || len(struck) > 10 || len(shims) < 20 {
 				f.Fatalf("containers by shim: %v", shims)
 			}
 			others := f.others(struck...)

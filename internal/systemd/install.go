@@ -29,8 +29,9 @@ func Stopping(ctx context.Context) bool {
 }
 
 // Install writes the unit, has systemd start it at each boot, and now. What
-// runs already is taken over.
-func (s Service) Install(ctx context.Context) error {
+// runs already is taken over. starting is called before it waits for the start,
+// which waits for the network.
+func (s Service) Install(ctx context.Context, starting func()) error {
 	if !Booted() {
 		return ErrNotBooted
 	}
@@ -43,12 +44,13 @@ func (s Service) Install(ctx context.Context) error {
 	if err := s.write(); err != nil {
 		return fmt.Errorf("write unit: %w", err)
 	}
-	for _, args := range [][]string{{"daemon-reload"}, {"enable", s.Name()}, {"restart", s.Name()}} {
+	for _, args := range [][]string{{"daemon-reload"}, {"enable", s.Name()}} {
 		if err := systemctl(ctx, args...); err != nil {
 			return err
 		}
 	}
-	return nil
+	starting()
+	return systemctl(ctx, "restart", s.Name())
 }
 
 // Uninstall undoes Install, and reports whether there was anything to undo. The
