@@ -73,6 +73,7 @@ func (h *Host) finish(ctx context.Context, c scheduler.Create, cfg *engine.Creat
 	if err != nil {
 		return fmt.Errorf("service %q: %w", c.Service, err)
 	}
+	cfg.Record.FileLabel = label // who starts it next has this record, not the one that Create writes
 	if err := h.mount(ctx, c, cfg, label); err != nil {
 		return err
 	}
