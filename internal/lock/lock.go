@@ -18,7 +18,7 @@ import (
 // each time up to lastRetry.
 const (
 	firstRetry = time.Millisecond
-	lastRetry  = 25 * time.Millisecond
+	lastRetry  = 10 * time.Millisecond
 )
 
 // Lock is a lock held.
