@@ -3,10 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/containerd/containerd/v2/core/containers"
-	"github.com/containerd/containerd/v2/core/leases"
 
 	"github.com/compose-first/compose/internal/lock"
 )
@@ -19,14 +17,10 @@ const BuildLock = "build"
 // build. Source: github.com/moby/buildkit, identity.NewID, 25 digits of base 36.
 const buildContainers = `id~=^[0-9a-z]{25}$`
 
-// leaseLead is how long before its container a client of containerd takes the
-// lease under which it asks for it.
-const leaseLead = 10 * time.Second
-
 // SweepBuilds takes away what BuildKit left of builds whose command was killed.
 // It gives up on a step while containerd makes the container or the task for it:
-// of that it never hears then, nor does it give back the lease that it took for
-// that. While anybody builds, all stays; when nobody does, a step that still
+// of that it never hears then, nor does it give back the lease that its client
+// took for that, whether or not there came to be a container. While anybody builds, all stays; when nobody does, a step that still
 // runs is one that BuildKit is about to end.
 func (c *Client) SweepBuilds(ctx context.Context) error {
 	if !exists(c.cfg.Root.BuildkitRoot()) {
@@ -46,23 +40,17 @@ func (c *Client) SweepBuilds(ctx context.Context) error {
 			return fmt.Errorf("remove what a killed build left, container %s: %w", r.ID, err)
 		}
 	}
+	if err := c.removeClientLeases(ctx); err != nil {
+		return fmt.Errorf("remove leases of killed builds: %w", err)
+	}
 	return nil
 }
 
-// removeBuildContainer removes a container of BuildKit, its task and its lease.
-// The container goes last: the others are found by it.
+// removeBuildContainer removes a container of BuildKit and its task. The
+// container goes last: the task is found by it.
 func (c *Client) removeBuildContainer(ctx context.Context, r containers.Container) error {
 	if err := c.endTask(ctx, r.ID); err != nil {
 		return err
-	}
-	all, err := c.conn.LeasesService().List(ctx)
-	if err != nil {
-		return edge(err)
-	}
-	for _, l := range all {
-		if err := c.removeLeaseOf(ctx, r, l); err != nil {
-			return err
-		}
 	}
 	if err := edge(c.containers.Delete(ctx, r.ID)); err != nil && !isNotFound(err) {
 		return err
@@ -70,22 +58,25 @@ func (c *Client) removeBuildContainer(ctx context.Context, r containers.Containe
 	return nil
 }
 
-// removeLeaseOf removes a lease if it was taken to make a container: it was
-// taken just before, expires by itself, and holds nothing.
-func (c *Client) removeLeaseOf(ctx context.Context, r containers.Container, l leases.Lease) error {
-	lead := r.CreatedAt.Sub(l.CreatedAt)
-	if _, expires := l.Labels["containerd.io/gc.expire"]; !expires || lead < 0 || lead > leaseLead {
-		return nil
+// removeClientLeases removes the leases that hold nothing of those that clients
+// other than compose took by themselves.
+func (c *Client) removeClientLeases(ctx context.Context) error {
+	all, err := c.conn.LeasesService().List(ctx)
+	if err != nil {
+		return edge(err)
 	}
-	held, err := c.conn.LeasesService().ListResources(ctx, l)
-	if err = edge(err); err != nil && !isNotFound(err) {
-		return err
-	}
-	if err != nil || len(held) > 0 {
-		return nil
-	}
-	if err := edge(c.conn.LeasesService().Delete(ctx, l)); err != nil && !isNotFound(err) {
-		return err
+	for _, l := range all {
+		if !isClientLease(l) {
+			continue
+		}
+		if held, err := c.conn.LeasesService().ListResources(ctx, l); isNotFound(edge(err)) || len(held) > 0 {
+			continue
+		} else if err != nil {
+			return edge(err)
+		}
+		if err := edge(c.conn.LeasesService().Delete(ctx, l)); err != nil && !isNotFound(err) {
+			return err
+		}
 	}
 	return nil
 }

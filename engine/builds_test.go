@@ -24,10 +24,20 @@ func TestSweepBuilds(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := shared.conn.LeasesService()
-	lease, err := all.Create(ctx, leases.WithRandomID(), leases.WithExpiration(time.Hour))
+	_, _, err := shared.conn.WithLease(ctx) // as a client does that makes a container, and is cut off
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, done, err := shared.leaseImages(ctx) // a pull of ours that has just begun
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	labelled, err := all.Create(ctx, leases.WithRandomID(), leases.WithExpiration(clientLease), leases.WithLabel("buildkit/lease.temporary", "now"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = all.Delete(context.WithoutCancel(ctx), labelled) }()
 	ids := []string{"0123456789abcdefghijklmno", "1123456789abcdefghijklmno", "2123456789abcdefghijklmno"}
 	for i, id := range ids {
 		buildStep(t, id, i) // no task, one that was made, one that runs
@@ -43,10 +53,14 @@ func TestSweepBuilds(t *testing.T) {
 				n++
 			}
 		}
-		if found, err := all.List(ctx, "id=="+lease.ID); err != nil {
+		found, err := all.List(ctx)
+		if err != nil {
 			t.Fatal(err)
-		} else {
-			n += len(found)
+		}
+		for _, l := range found {
+			if isClientLease(l) {
+				n++
+			}
 		}
 		return n
 	}
@@ -60,6 +74,11 @@ func TestSweepBuilds(t *testing.T) {
 	building.Release()
 	if err := shared.SweepBuilds(ctx); err != nil || left() != 0 {
 		t.Errorf("when nobody builds: %v, %d left", err, left())
+	}
+	for filter, want := range map[string]int{"labels.\"" + labelImages + "\"": 1, "id==" + labelled.ID: 1} {
+		if found, err := all.List(ctx, filter); err != nil || len(found) != want {
+			t.Errorf("leases of others, %s: %d, %v", filter, len(found), err)
+		}
 	}
 }
 

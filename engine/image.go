@@ -177,7 +177,7 @@ func (c *Client) unpack(ctx context.Context, name, platform string) error {
 	if err != nil {
 		return err
 	}
-	return unpackImage(ctx, c.conn, img, matcher, c.cfg.Snapshotter)
+	return c.unpackImage(ctx, img, matcher)
 }
 
 // RemoveImage deletes an image's name, and its content with the last one.

@@ -20,6 +20,11 @@ func (c *Client) Load(ctx context.Context, r io.Reader) ([]string, error) {
 		return nil, fmt.Errorf("load images: %w", err)
 	}
 	defer plain.Close()
+	ctx, done, err := c.leaseImages(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load images: %w", err)
+	}
+	defer done()
 	imported, err := c.conn.Import(ctx, plain,
 		containerd.WithAllPlatforms(true),
 		containerd.WithSkipMissing(),
@@ -32,7 +37,7 @@ func (c *Client) Load(ctx context.Context, r io.Reader) ([]string, error) {
 	}
 	names := make([]string, 0, len(imported))
 	for _, img := range imported {
-		if err := unpackImage(ctx, c.conn, img, platforms.Default(), c.cfg.Snapshotter); err != nil {
+		if err := c.unpackImage(ctx, img, platforms.Default()); err != nil {
 			return names, fmt.Errorf("unpack image %s: %w", img.Name, err)
 		}
 		names = append(names, img.Name)
@@ -51,7 +56,11 @@ func loadedName(ref string) string {
 }
 
 // unpackImage makes snapshots of an image's layers, unless they are there.
-func unpackImage(ctx context.Context, conn *containerd.Client, img images.Image, platform platforms.MatchComparer, snapshotter string) error {
-	err := containerd.NewImageWithPlatform(conn, img, platform).Unpack(ctx, snapshotter)
-	return edge(err)
+func (c *Client) unpackImage(ctx context.Context, img images.Image, platform platforms.MatchComparer) error {
+	ctx, done, err := c.leaseImages(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return edge(containerd.NewImageWithPlatform(c.conn, img, platform).Unpack(ctx, c.cfg.Snapshotter))
 }

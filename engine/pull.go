@@ -57,6 +57,11 @@ func (c *Client) pull(ctx context.Context, ref, name string, o PullOptions) erro
 	if err != nil {
 		return err
 	}
+	ctx, done, err := c.leaseImages(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	o.Progress(PullProgress{Ref: ref, Status: "resolving"})
 	meter := &pullMeter{ref: ref, show: o.Progress}
 	_, err = c.conn.Pull(ctx, name,
