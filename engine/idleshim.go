@@ -67,40 +67,52 @@ func (c *Client) EndIdleShim(ctx context.Context, s IdleShim) error {
 	return nil
 }
 
-// idleShims lists the shims that serve no container at this moment. The shims
-// are looked at first: the folder of a task is there before its shim.
+// idleShims lists the shims that serve no container at this moment.
 func (c *Client) idleShims() ([]IdleShim, error) {
-	if !c.own() {
-		return nil, nil
-	}
-	all := slices.DeleteFunc(shims(c.cfg.Address), func(s shim) bool { return s.starting })
-	if len(all) == 0 {
-		return nil, nil
-	}
-	held := make([][]string, len(all))
-	for i, s := range all {
-		held[i] = sockets(s.PID)
-	}
-	named, making, err := c.taskSockets()
+	unnamed, _, err := c.unnamedShims()
 	if err != nil {
 		return nil, err
 	}
-	parents := parents()
 	var idle []IdleShim
-	for i, s := range all {
-		if len(held[i]) == 0 { // it ends, or what it holds cannot be seen from here
-			continue
-		}
-		serves := slices.ContainsFunc(held[i], func(path string) bool { return named[path] })
-		if !serves && !making[s.id] && !parents[s.PID] && s.Alive() {
+	for _, s := range unnamed {
+		if len(children(s.PID)) == 0 && s.Alive() {
 			idle = append(idle, IdleShim{Process: s.Process, ID: s.id})
 		}
 	}
 	return idle, nil
 }
 
+// unnamedShims lists the shims that the folder of no task names, nor will, and
+// the tasks that are being made. The shims are looked at first: the folder of a
+// task is there before its shim. Of a containerd that is not the engine's own
+// it knows nothing.
+func (c *Client) unnamedShims() (unnamed []shim, making map[string]bool, err error) {
+	if !c.own() {
+		return nil, nil, nil
+	}
+	all := slices.DeleteFunc(shims(c.cfg.Address), func(s shim) bool { return s.starting })
+	held := make([][]string, len(all))
+	for i, s := range all {
+		held[i] = sockets(s.PID)
+	}
+	named, making, err := c.taskSockets()
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, s := range all {
+		if len(held[i]) == 0 { // it ends, or what it holds cannot be seen from here
+			continue
+		}
+		if !making[s.id] && !slices.ContainsFunc(held[i], func(path string) bool { return named[path] }) {
+			unnamed = append(unnamed, s)
+		}
+	}
+	return unnamed, making, nil
+}
+
 // taskSockets are the sockets of shims that the folders of tasks name, and the
-// tasks whose folders do not name one yet.
+// tasks whose folders do not name one yet. A folder with a dot in front of its
+// name is being deleted: it names nothing any more.
 // Source: containerd, core/runtime/v2: a folder a task, with bootstrap.json once
 // the shim has been asked.
 func (c *Client) taskSockets() (named, making map[string]bool, err error) {
@@ -111,6 +123,9 @@ func (c *Client) taskSockets() (named, making map[string]bool, err error) {
 	}
 	named, making = map[string]bool{}, map[string]bool{}
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
 		text, err := os.ReadFile(filepath.Join(dir, e.Name(), "bootstrap.json"))
 		var bootstrap struct{ Address string }
 		if err != nil || json.Unmarshal(text, &bootstrap) != nil || bootstrap.Address == "" {
@@ -151,13 +166,15 @@ func sockets(pid int) []string {
 	return all
 }
 
-// parents are the processes that others hang on.
-func parents() map[int]bool {
-	all := map[int]bool{}
+// children are the processes that a process has started.
+func children(pid int) []process.Process {
+	var all []process.Process
 	dirs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well formed
 	for _, dir := range dirs {
-		pid, _ := strconv.Atoi(filepath.Base(dir)) // it has digits there
-		all[process.Parent(pid)] = true
+		child, _ := strconv.Atoi(filepath.Base(dir)) // it has digits there
+		if p, runs := process.Of(child); runs && process.Parent(child) == pid {
+			all = append(all, p)
+		}
 	}
 	return all
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -112,9 +113,21 @@ func (c *Client) endHalfMade(ctx context.Context, id string) {
 		}
 		for _, s := range useless {
 			s.end(ctx)
+			c.endHalfMadeRun(ctx, id)
 		}
 		time.Sleep(halfMadePause)
 	}
+}
+
+// endHalfMadeRun ends a container's process that waits for its start, and takes
+// away what runc knows of it. runc finds it no error that there is none.
+func (c *Client) endHalfMadeRun(ctx context.Context, id string) {
+	if c.cfg.RuncPath == "" {
+		return
+	}
+	root := filepath.Join(c.cfg.Root.Runc(), Namespace) // Source: containerd, cmd/containerd-shim-runc-v2/process, NewRunc
+	out, err := exec.CommandContext(ctx, c.cfg.RuncPath, "--root", root, "delete", "--force", id).CombinedOutput()
+	slog.DebugContext(ctx, "delete the run that a killed starter left", "container", id, "error", err, "runc", string(out))
 }
 
 // halfMade lists the shims of a container that are of use to nobody, and tells
@@ -124,16 +137,15 @@ func (c *Client) halfMade(id string) (useless []shim, undecided bool) {
 	if len(own) == 0 {
 		return nil, false
 	}
-	idle, err := c.idleShims()
+	unnamed, making, err := c.unnamedShims()
 	if err != nil {
-		slog.Debug("look for shims without a container", "error", err)
+		slog.Debug("look for shims that containerd does not know", "error", err)
 	}
-	_, making, _ := c.taskSockets() // idleShims has told of the error
 	for _, s := range own {
 		switch {
 		case s.starting: // containerd's to end
 			undecided = true
-		case !s.serves() || slices.Contains(idle, IdleShim{Process: s.Process, ID: id}):
+		case !s.serves() || slices.Contains(unnamed, s):
 			useless = append(useless, s)
 		case making[id]: // it serves, and containerd has yet to learn of it or to give up
 			undecided = true
@@ -197,8 +209,14 @@ func (s shim) forsaken() bool {
 	return err == nil && strings.HasSuffix(dir, " (deleted)") && !s.serves()
 }
 
-// end kills a shim of which containerd does not know.
+// end kills a shim of which containerd does not know. What it has started goes
+// first: without it, that would run on unknown to anybody.
 func (s shim) end(ctx context.Context) {
+	for range 3 { // what a child has started becomes the shim's when that ends
+		for _, child := range children(s.PID) {
+			_ = child.Kill(ctx, killLimit)
+		}
+	}
 	err := s.Kill(ctx, killLimit)
 	slog.DebugContext(ctx, "end the shim that a killed starter left", "container", s.id, "pid", s.PID, "error", err)
 }

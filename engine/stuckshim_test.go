@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,10 @@ import (
 	"time"
 
 	bootapi "github.com/containerd/containerd/api/runtime/bootstrap/v1"
+	taskapi "github.com/containerd/containerd/api/runtime/task/v3"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/ttrpc"
+	"github.com/containerd/typeurl/v2"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
@@ -62,6 +67,64 @@ func TestRemoveTakesAForgottenShim(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitEnd(t, s.PID)
+}
+
+// Nor what the shim has made of the container until then.
+func TestRemoveTakesAForgottenRun(t *testing.T) {
+	ctx, cancel := contextOf(t, 30*time.Second)
+	defer cancel()
+	c := create(t, []string{"sleep", "1000"})
+	if err := os.MkdirAll(shared.cfg.Root.Streams(c.id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shared.makingTask(c.id); err != nil {
+		t.Fatal(err)
+	}
+	s := servingShim(t, c.id)
+	first := createRun(ctx, t, s)
+	if err := shared.Remove(ctx, c.id); err != nil {
+		t.Fatal(err)
+	}
+	awaitEnd(t, s.PID)
+	awaitEnd(t, first)
+	if left := filepath.Join(shared.cfg.Root.Runc(), Namespace, c.id); exists(left) {
+		t.Errorf("runc still has %s", left)
+	}
+}
+
+// createRun has a shim make a container that waits for its start, and returns
+// the pid of the process that waits.
+func createRun(ctx context.Context, t *testing.T, s shim) (pid int) {
+	t.Helper()
+	conn, err := net.Dial("unix", sockets(s.PID)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := ttrpc.NewClient(conn)
+	defer client.Close()
+	mounts, err := shared.snapshots.Mounts(ctx, s.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime, err := typeurl.MarshalAnyToProto(shared.runcOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(s.PID), "cwd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(filepath.Join(bundle, "rootfs"), unix.MNT_DETACH) })
+	if err := os.MkdirAll(filepath.Join(bundle, "rootfs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	made, err := taskapi.NewTTRPCTaskClient(client).Create(namespaces.WithNamespace(ctx, Namespace), &taskapi.CreateTaskRequest{
+		ID: s.id, Bundle: bundle, Rootfs: protoMounts(mounts), Options: runtime,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(made.Pid)
 }
 
 // servingShim starts a container's shim and reads its log, as containerd does,
