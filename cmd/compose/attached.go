@@ -243,20 +243,20 @@ func (u *upRun) hideStarts(e scheduler.Event) bool {
 // stopAll stops the services named on the command line, all if none; a signal
 // meanwhile kills them.
 func (u *upRun) stopAll(ctx context.Context, caught <-chan os.Signal) error {
-	ctx, cancel := context.WithCancel(ctx)
+	stopping, cancel := context.WithCancel(ctx)
 	defer cancel()
 	u.release()
 	u.show("stop")
 	stopped := make(chan error, 1)
-	go func() { stopped <- u.end(ctx, false) }()
+	go func() { stopped <- u.end(stopping, false) }()
 	select {
 	case err := <-stopped:
 		u.hide()
 		return err
 	case <-caught:
-		err := u.end(ctx, true)
 		cancel()
-		<-stopped // its containers are gone; what it says of them does not matter
+		<-stopped // it says no more of containers that are killed now
+		err := u.end(ctx, true)
 		u.hide()
 		return err
 	}

@@ -177,11 +177,14 @@ disabled_plugins = [
   level = "warn"
 
 # On a busy machine a shim takes long to answer. containerd leaves one that has
-# not answered in time out of its list, as if the container had ended, and takes
-# one for dead that does not answer when containerd starts.
+# not answered in time out of its list, as if the container had ended, takes one
+# for dead that does not answer when containerd starts, and leaves one behind
+# that does not end in time.
 [timeouts]
   "io.containerd.timeout.task.state" = "20s"
   "io.containerd.timeout.shim.load" = "30s"
+  "io.containerd.timeout.shim.cleanup" = "30s"
+  "io.containerd.timeout.shim.shutdown" = "30s"
 
 [plugins.'io.containerd.server.v1.grpc']
   address = %q
