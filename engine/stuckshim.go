@@ -99,9 +99,9 @@ func (c *Client) makingTask(id string) (done func(), err error) {
 	return func() { _ = os.Remove(path) }, nil // a note too many costs a look
 }
 
-// endHalfMade ends what a starter of a container that was killed at it has left
-// of its shim. The shim is of use to nobody, whether it comes to serve or not,
-// as long as containerd does not know of it.
+// endHalfMade ends what a starter of a container that was killed at it has left:
+// the shim, of use to nobody as long as containerd does not know of it, whether
+// it comes to serve or not, and what it has made of the run until then.
 func (c *Client) endHalfMade(ctx context.Context, id string) {
 	if !exists(filepath.Join(c.cfg.Root.Streams(id), streamsMaking)) {
 		return
@@ -109,25 +109,48 @@ func (c *Client) endHalfMade(ctx context.Context, id string) {
 	for deadline := time.Now().Add(halfMadeLimit); time.Now().Before(deadline) && ctx.Err() == nil; {
 		useless, undecided := c.halfMade(id)
 		if len(useless) == 0 && !undecided {
-			return
+			break
 		}
 		for _, s := range useless {
 			s.end(ctx)
-			c.endHalfMadeRun(ctx, id)
 		}
 		time.Sleep(halfMadePause)
 	}
+	if t, err := c.getTask(ctx, id); err == nil && t == nil { // else it is a note too many
+		c.endHalfMadeRun(ctx, id)
+	}
 }
 
-// endHalfMadeRun ends a container's process that waits for its start, and takes
-// away what runc knows of it. runc finds it no error that there is none.
+// endHalfMadeRun ends the processes of a container without a task, one that
+// waits for its start or has lost its runc, and takes away what runc knows of
+// it. runc finds it no error that there is nothing.
 func (c *Client) endHalfMadeRun(ctx context.Context, id string) {
+	for _, p := range c.inCgroup(id) {
+		_ = p.Kill(ctx, killLimit)
+	}
 	if c.cfg.RuncPath == "" {
 		return
 	}
 	root := filepath.Join(c.cfg.Root.Runc(), Namespace) // Source: containerd, cmd/containerd-shim-runc-v2/process, NewRunc
 	out, err := exec.CommandContext(ctx, c.cfg.RuncPath, "--root", root, "delete", "--force", id).CombinedOutput()
 	slog.DebugContext(ctx, "delete the run that a killed starter left", "container", id, "error", err, "runc", string(out))
+}
+
+// inCgroup are the processes in a container's own control groups, of either version.
+func (c *Client) inCgroup(id string) []process.Process {
+	group := filepath.Join(c.cgroup(id), "cgroup.procs")
+	files, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", group)) // the pattern is well formed
+	var all []process.Process
+	for _, file := range append(files, filepath.Join(cgroupRoot, group)) {
+		text, _ := os.ReadFile(file)
+		for _, word := range strings.Fields(string(text)) {
+			pid, _ := strconv.Atoi(word) // the kernel writes numbers
+			if p, runs := process.Of(pid); runs && !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
 }
 
 // halfMade lists the shims of a container that are of use to nobody, and tells

@@ -92,6 +92,47 @@ func TestRemoveTakesAForgottenRun(t *testing.T) {
 	}
 }
 
+// Nor does a process that runc had no time to write down keep its container
+// from being started.
+func TestStartPastAForgottenProcess(t *testing.T) {
+	c := create(t, []string{"sleep", "1000"})
+	if err := os.MkdirAll(shared.cfg.Root.Streams(c.id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shared.makingTask(c.id); err != nil {
+		t.Fatal(err)
+	}
+	stray := exec.Command("sleep", "1000")
+	if err := stray.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- stray.Wait() }()
+	t.Cleanup(func() { _ = stray.Process.Kill() })
+	joinCgroup(t, c.id, stray.Process.Pid)
+	c.start()
+	if state := inspect(t, c.id).State; state != StateRunning {
+		t.Errorf("the container is %s", state)
+	}
+	<-ended
+}
+
+// joinCgroup puts a process into the control group that runc looks at first.
+func joinCgroup(t *testing.T, id string, pid int) {
+	t.Helper()
+	root := filepath.Join(cgroupRoot, "devices")
+	if !exists(root) {
+		root = cgroupRoot
+	}
+	dir := filepath.Join(root, shared.cgroup(id))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // createRun has a shim make a container that waits for its start, and returns
 // the pid of the process that waits.
 func createRun(ctx context.Context, t *testing.T, s shim) (pid int) {
