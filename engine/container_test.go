@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/containerd/v2/core/containers"
 	"golang.org/x/sys/unix"
 
+	"github.com/compose-first/compose/internal/cgroup"
 	"github.com/compose-first/compose/internal/logfile"
 	"github.com/compose-first/compose/project"
 )
@@ -89,7 +90,7 @@ func TestInsideAContainer(t *testing.T) {
 func cgroupValue(t *testing.T, id, controller, v1, v2 string) string {
 	t.Helper()
 	group := shared.cgroup(id)
-	for _, path := range []string{filepath.Join(cgroupRoot, group, v2), filepath.Join(cgroupRoot, controller, group, v1)} {
+	for _, path := range []string{filepath.Join(cgroup.Root, group, v2), filepath.Join(cgroup.Root, controller, group, v1)} {
 		if data, err := os.ReadFile(path); err == nil {
 			return strings.TrimSpace(string(data))
 		}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/compose-first/compose/internal/apparmor"
+	"github.com/compose-first/compose/internal/cgroup"
 )
 
 // hostFacts is what a spec has to know of the machine.
@@ -33,17 +34,14 @@ type hostFacts struct {
 // mayExceed tells whether processes may get more than the engine itself has.
 func (h hostFacts) mayExceed() bool { return slices.Contains(h.Caps, "CAP_SYS_RESOURCE") }
 
-// cgroupRoot is where every distribution mounts the control groups.
-const cgroupRoot = "/sys/fs/cgroup"
-
 func lookAtHost() (hostFacts, error) {
 	caps, err := cap.Current()
 	if err != nil {
 		return hostFacts{}, fmt.Errorf("read own capabilities: %w", err)
 	}
 	var fs unix.Statfs_t
-	if err := unix.Statfs(cgroupRoot, &fs); err != nil {
-		return hostFacts{}, fmt.Errorf("look at %s: %w", cgroupRoot, err)
+	if err := unix.Statfs(cgroup.Root, &fs); err != nil {
+		return hostFacts{}, fmt.Errorf("look at %s: %w", cgroup.Root, err)
 	}
 	labels, err := hostLabels()
 	if err != nil {
@@ -62,11 +60,11 @@ func lookAtHost() (hostFacts, error) {
 	}
 	h.Throttles, _ = filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle")
 	if h.CgroupV2 {
-		swap, _ := filepath.Glob(cgroupRoot + "/*/memory.swap.max")
+		swap, _ := filepath.Glob(cgroup.Root + "/*/memory.swap.max")
 		h.SwapLimits = len(swap) > 0
 	} else {
-		h.SwapLimits = exists(cgroupRoot + "/memory/memory.memsw.limit_in_bytes")
-		h.RealTime = exists(cgroupRoot + "/cpu/cpu.rt_runtime_us")
+		h.SwapLimits = exists(cgroup.Root + "/memory/memory.memsw.limit_in_bytes")
+		h.RealTime = exists(cgroup.Root + "/cpu/cpu.rt_runtime_us")
 	}
 	for name, number := range rlimits {
 		var l unix.Rlimit

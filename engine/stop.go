@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/moby/sys/signal"
 
+	"github.com/compose-first/compose/internal/cgroup"
 	"github.com/compose-first/compose/project"
 )
 
@@ -178,8 +179,8 @@ func exitLabels(e exit, oom bool) map[string]string {
 func (c *Client) oomKilled(id string) bool {
 	group := c.cgroup(id)
 	for _, file := range []string{
-		filepath.Join(cgroupRoot, group, "memory.events"),
-		filepath.Join(cgroupRoot, "memory", group, "memory.oom_control"),
+		filepath.Join(cgroup.Root, group, "memory.events"),
+		filepath.Join(cgroup.Root, "memory", group, "memory.oom_control"),
 	} {
 		data, err := os.ReadFile(file)
 		if err != nil {

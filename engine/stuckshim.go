@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/compose-first/compose/internal/cgroup"
 	"github.com/compose-first/compose/internal/process"
 )
 
@@ -136,15 +137,12 @@ func (c *Client) endHalfMadeRun(ctx context.Context, id string) {
 	slog.DebugContext(ctx, "delete the run that a killed starter left", "container", id, "error", err, "runc", string(out))
 }
 
-// inCgroup are the processes in a container's own control groups, of either version.
+// inCgroup are the processes in a container's own control groups.
 func (c *Client) inCgroup(id string) []process.Process {
-	group := filepath.Join(c.cgroup(id), "cgroup.procs")
-	files, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", group)) // the pattern is well formed
+	groups, _ := cgroup.Find(c.cgroup(id)) // the pattern is well formed
 	var all []process.Process
-	for _, file := range append(files, filepath.Join(cgroupRoot, group)) {
-		text, _ := os.ReadFile(file)
-		for _, word := range strings.Fields(string(text)) {
-			pid, _ := strconv.Atoi(word) // the kernel writes numbers
+	for _, group := range groups {
+		for _, pid := range cgroup.Processes(group) {
 			if p, runs := process.Of(pid); runs && !slices.Contains(all, p) {
 				all = append(all, p)
 			}

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/compose-first/compose/internal/bundle"
+	"github.com/compose-first/compose/internal/cgroup"
 )
 
 // A shim that never came to serve, because whoever started it was killed, does
@@ -40,12 +41,7 @@ func TestRemoveTakesAHalfMadeShim(t *testing.T) {
 	ctx, cancel := contextOf(t, 30*time.Second)
 	defer cancel()
 	c := create(t, []string{"sleep", "1000"})
-	if err := os.MkdirAll(shared.cfg.Root.Streams(c.id), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := shared.makingTask(c.id); err != nil {
-		t.Fatal(err)
-	}
+	leaveMaking(t, c.id)
 	pid := stuckShim(t, c.id)
 	if err := shared.Remove(ctx, c.id); err != nil {
 		t.Fatal(err)
@@ -56,12 +52,7 @@ func TestRemoveTakesAHalfMadeShim(t *testing.T) {
 // Nor does one stay that serves, and of which containerd was not told any more.
 func TestRemoveTakesAForgottenShim(t *testing.T) {
 	c := create(t, []string{"sleep", "1000"})
-	if err := os.MkdirAll(shared.cfg.Root.Streams(c.id), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := shared.makingTask(c.id); err != nil {
-		t.Fatal(err)
-	}
+	leaveMaking(t, c.id)
 	s := servingShim(t, c.id)
 	if err := shared.Remove(t.Context(), c.id); err != nil {
 		t.Fatal(err)
@@ -74,12 +65,7 @@ func TestRemoveTakesAForgottenRun(t *testing.T) {
 	ctx, cancel := contextOf(t, 30*time.Second)
 	defer cancel()
 	c := create(t, []string{"sleep", "1000"})
-	if err := os.MkdirAll(shared.cfg.Root.Streams(c.id), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := shared.makingTask(c.id); err != nil {
-		t.Fatal(err)
-	}
+	leaveMaking(t, c.id)
 	s := servingShim(t, c.id)
 	first := createRun(ctx, t, s)
 	if err := shared.Remove(ctx, c.id); err != nil {
@@ -96,12 +82,7 @@ func TestRemoveTakesAForgottenRun(t *testing.T) {
 // from being started.
 func TestStartPastAForgottenProcess(t *testing.T) {
 	c := create(t, []string{"sleep", "1000"})
-	if err := os.MkdirAll(shared.cfg.Root.Streams(c.id), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := shared.makingTask(c.id); err != nil {
-		t.Fatal(err)
-	}
+	leaveMaking(t, c.id)
 	stray := exec.Command("sleep", "1000")
 	if err := stray.Start(); err != nil {
 		t.Fatal(err)
@@ -117,12 +98,23 @@ func TestStartPastAForgottenProcess(t *testing.T) {
 	<-ended
 }
 
+// leaveMaking leaves the note of a starter that was killed at it.
+func leaveMaking(t *testing.T, id string) {
+	t.Helper()
+	if err := os.MkdirAll(shared.cfg.Root.Streams(id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shared.makingTask(id); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // joinCgroup puts a process into the control group that runc looks at first.
 func joinCgroup(t *testing.T, id string, pid int) {
 	t.Helper()
-	root := filepath.Join(cgroupRoot, "devices")
+	root := filepath.Join(cgroup.Root, "devices")
 	if !exists(root) {
-		root = cgroupRoot
+		root = cgroup.Root
 	}
 	dir := filepath.Join(root, shared.cgroup(id))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
